@@ -1,0 +1,125 @@
+//! The command line of the harness. It is shown as `cargo xtask e2e`, which runs it.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::{assets, forward, load, scenario::Scenario};
+
+/// Bring up a cluster, put real load on a real nginx, and assert that the HPA follows
+///
+/// Exit code: 0 passed, 1 failed (an assertion said no), 2 misuse, 3 errored (could not decide).
+#[derive(Debug, Parser)]
+#[command(
+    name = "e2e",
+    bin_name = "cargo xtask e2e",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true
+)]
+pub struct Args {
+    /// What else to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// A run.
+    #[command(flatten)]
+    pub run: Run,
+}
+
+/// What else the harness does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the scenarios
+    List,
+    /// Remove everything that runs with --keep left behind
+    Down,
+    /// Put open-loop load on a URL of this machine
+    Load(load::Args),
+    /// (started by a run) ends its processes when the run is gone
+    #[command(hide = true)]
+    Guard,
+    /// (started by a run) plays kube-proxy for the provider's Service
+    #[command(hide = true)]
+    Forward(forward::Args),
+}
+
+/// A run of scenarios, one after the other, each on a cluster of its own.
+#[derive(Debug, clap::Args)]
+pub struct Run {
+    /// Where to run
+    #[arg(long, env = "E2E_CLUSTER", default_value = "auto")]
+    pub cluster: Backend,
+    /// Which scenarios, see `list`; may be repeated [default: walkthrough]
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub scenario: Vec<Scenario>,
+    /// Leave the cluster running; says how to use and how to remove it
+    #[arg(long)]
+    pub keep: bool,
+    /// Time limit for each scenario, its cluster included
+    #[arg(long, default_value = "5m", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub timeout: Duration,
+    /// Load in requests per second
+    #[arg(long, default_value_t = 25.0, value_name = "RATE")]
+    pub rate: f64,
+    /// Repeats the random choices of an earlier run (ports) [default: random]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// The provider to test [default: the one beside this program]
+    #[arg(long, env = "E2E_PROVIDER", value_name = "FILE")]
+    pub provider: Option<PathBuf>,
+    /// Where a run that did not pass leaves events, logs and requests [default: target/e2e]
+    #[arg(long, value_name = "DIR")]
+    pub artifacts: Option<PathBuf>,
+    /// Log what the harness does; twice for more
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Where the programs come from.
+    #[command(flatten)]
+    pub assets: assets::Args,
+}
+
+/// The cluster backends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Backend {
+    /// What fits this machine: local
+    Auto,
+    /// Real control plane as processes on loopback; needs no docker
+    Local,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn help_is_what_the_documentation_shows() {
+        // Variables and defaults of the machine that runs the test are hidden.
+        let mut command = Args::command().mut_args(|argument| argument.hide_env_values(true));
+        insta::assert_snapshot!(command.render_long_help().to_string());
+    }
+
+    #[test]
+    fn scenarios_may_be_listed_or_repeated() {
+        for line in [
+            "e2e --scenario walkthrough walkthrough-scripted",
+            "e2e --scenario walkthrough --scenario walkthrough-scripted",
+        ] {
+            let args = Args::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(args.run.scenario, Scenario::ALL, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_scenario_is_misuse_and_names_the_known_ones() {
+        let error = Args::try_parse_from(["e2e", "--scenario", "walktrough"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("choose from walkthrough, walkthrough-scripted"));
+    }
+}

@@ -1,0 +1,93 @@
+//! Installs the provider in the walkthrough's order, with the Deployment's pod as a process.
+
+use std::collections::BTreeMap;
+
+use fake_datadog::keys;
+use serde_json::json;
+
+use crate::{
+    cluster::{
+        Cluster,
+        local::{ACTS_WITHIN, HARNESS, LOOK_EVERY, LocalCluster, NAMESPACE, READY_WITHIN},
+    },
+    deploy::Manifests,
+    process::Launch,
+    wait,
+};
+
+/// The process's name in the run, and the Deployment's.
+pub(super) const NAME: &str = "datadog-cluster-agent";
+const CONTAINER: &str = "cluster-agent";
+const SERVICE_ACCOUNT: &str = "dca";
+const API_SERVICE: &str = "v1beta1.external.metrics.k8s.io";
+
+/// Applies everything but the APIService, starts the provider and what leads to it, and registers
+/// it when it is ready: an APIService without a backend makes discovery fail for the whole cluster,
+/// and kube-apiserver asks again only after a while.
+pub(super) async fn install(cluster: &LocalCluster) -> anyhow::Result<()> {
+    let (provider_port, service_port) = (cluster.port().await?, cluster.port().await?);
+    let manifests = manifests(cluster, provider_port, service_port)?;
+    let (api_service, others): (Vec<_>, Vec<_>) =
+        manifests.iter().partition(|object| object.kind() == "APIService");
+    cluster.deployer.apply(others).await?;
+    start(cluster, &manifests, provider_port).await?;
+    let forward = Launch::new("forward", cluster.ours(HARNESS))
+        .args(["forward", "--listen", &format!("127.0.0.1:{service_port}")])
+        .args(["--to", &format!("127.0.0.1:{provider_port}")]);
+    let forward = cluster.processes.spawn(forward)?;
+    forward.ready(READY_WITHIN, || super::accepts(service_port)).await?;
+    cluster.deployer.apply(api_service).await?;
+    wait::until("the APIService to be available", ACTS_WITHIN, LOOK_EVERY, async || {
+        wait::api_service_available(cluster.client(), API_SERVICE).await
+    })
+    .await?;
+    Ok(())
+}
+
+/// The overlay, with what only this run knows.
+fn manifests(
+    cluster: &LocalCluster,
+    provider_port: u16,
+    service_port: u16,
+) -> anyhow::Result<Manifests> {
+    let mut manifests = cluster.manifests("manifests/overlays/local")?;
+    for (variable, value) in [
+        ("DD_API_KEY", keys::DEFAULT_API_KEY),
+        ("DD_APP_KEY", keys::DEFAULT_APP_KEY),
+        ("DD_EXTERNAL_METRICS_PROVIDER_ENDPOINT", cluster.fake_url.as_str()),
+        ("DD_EXTERNAL_METRICS_PROVIDER_PORT", &provider_port.to_string()),
+        ("DD_EXTERNAL_METRICS_PROVIDER_BIND_ADDRESS", "127.0.0.1"),
+    ] {
+        manifests.set_env(NAME, CONTAINER, variable, value)?;
+    }
+    let port = json!({"spec": {"service": {"port": service_port}}});
+    manifests.patch("APIService", API_SERVICE, &port)?;
+    Ok(manifests)
+}
+
+async fn start(cluster: &LocalCluster, manifests: &Manifests, port: u16) -> anyhow::Result<()> {
+    let fields = BTreeMap::from([
+        ("metadata.name".to_owned(), format!("{NAME}-0")),
+        ("metadata.namespace".to_owned(), NAMESPACE.to_owned()),
+    ]);
+    let environment = manifests.container_env(NAME, CONTAINER, &fields)?;
+    let kubeconfig = cluster.kubeconfig_of(SERVICE_ACCOUNT).await?;
+    let mut launch =
+        Launch::new(NAME, &cluster.plan.provider).arg("run").env("KUBECONFIG", kubeconfig);
+    for (name, value) in environment {
+        launch = launch.env(name, value);
+    }
+    let process = cluster.processes.spawn(launch)?;
+    // Its certificate signs itself, and the question goes over loopback.
+    let client = reqwest::Client::builder().tls_danger_accept_invalid_certs(true).build()?;
+    let url = format!("https://127.0.0.1:{port}/readyz");
+    let ready = || async {
+        let answer = client.get(&url).send().await.map_err(|error| error.to_string())?;
+        if answer.status().is_success() {
+            return Ok(());
+        }
+        Err(answer.text().await.unwrap_or_default())
+    };
+    process.ready(READY_WITHIN, ready).await?;
+    Ok(())
+}

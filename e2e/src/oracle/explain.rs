@@ -1,0 +1,300 @@
+//! Explains a status of the HPA: which usage, and which rule, lead to the count that it shows.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use k8s_openapi::api::autoscaling::v2::{
+    HorizontalPodAutoscalerSpec, HorizontalPodAutoscalerStatus, MetricTarget,
+};
+
+use crate::oracle::{
+    DEFAULT_TOLERANCE, Decision, Input, Reason, Rule, Target, desired, float, quantity, unrounded,
+    usage_ratio,
+};
+
+/// Replica counts above this are not tried as the base of a decision: the search is quadratic.
+const MOST_REPLICAS: i32 = 1_000;
+
+/// One way in which the controller can have come to its decision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// The input that leads to the decision: the status tells the usage only up to rounding.
+    pub input: Input,
+    /// The decision, the same as in the status.
+    pub decision: Decision,
+    /// What a unit of the metric is called in the text, such as ` per s`.
+    unit: &'static str,
+}
+
+impl Explanation {
+    /// Whether the decision was taken while as many replicas existed as were wanted. Just after a
+    /// change `status.replicas` of the scale object still has the old count.
+    pub fn is_settled(&self) -> bool {
+        self.input.spec_replicas == self.input.status_replicas
+    }
+}
+
+/// Why a status has no explanation.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    /// The status holds nothing that could be checked.
+    #[error("the HPA's status shows no current value of its metric")]
+    NoValue,
+    /// The HPA uses what this oracle does not compute.
+    #[error("the oracle cannot judge this HPA: {what}")]
+    Unsupported {
+        /// What it would have to know.
+        what: String,
+    },
+    /// The controller decided something else than its rules give.
+    #[error("the HPA wants {seen} replicas, its rules give {computed}")]
+    Desired {
+        /// `desiredReplicas` of the status.
+        seen: i32,
+        /// The oracle's own way from the value in the status.
+        computed: String,
+    },
+    /// The count is right, the condition `ScalingLimited` is not.
+    #[error("the condition ScalingLimited says {seen}, the rules give {computed}")]
+    Limited {
+        /// The condition in the status.
+        seen: String,
+        /// The oracle's own way from the value in the status.
+        computed: String,
+    },
+}
+
+impl Mismatch {
+    /// Whether the status contradicts the rules; false when it just cannot be judged (yet).
+    pub fn contradicts(&self) -> bool {
+        matches!(self, Mismatch::Desired { .. } | Mismatch::Limited { .. })
+    }
+}
+
+/// Finds the usage that explains the decision in `status`, or says what contradicts it.
+///
+/// The status shows `averageValue = ceil(usage / replicas)`, so that each average stands for a
+/// range of usages; the decision is explained when one of them leads to it. The `replicas` in that
+/// formula are the scale object's, which the status does not show and which lag behind while pods
+/// come and go: the count in the status is tried first, then the others within the HPA's bounds.
+pub fn explains(
+    status: &HorizontalPodAutoscalerStatus,
+    spec: &HorizontalPodAutoscalerSpec,
+) -> Result<Explanation, Mismatch> {
+    let (metric_name, target) = the_metric(spec)?;
+    let goal = goal(target)?;
+    let current = status.current_replicas.unwrap_or(0);
+    let unit = if metric_name.ends_with("per_s") { " per s" } else { "" };
+    let template = Input {
+        target: goal,
+        usage_milli: 0,
+        spec_replicas: current,
+        status_replicas: current,
+        min_replicas: spec.min_replicas.unwrap_or(1),
+        max_replicas: spec.max_replicas,
+        tolerance: DEFAULT_TOLERANCE,
+    };
+    let explain = |input: Input| Explanation { decision: desired(&input), input, unit };
+
+    let unread = explain(template.clone());
+    match unread.decision {
+        // Before the first sync the count reads 0 as well.
+        Decision { limited: Some(Reason::ScalingDisabled), .. }
+            if !has_reason(status, "ScalingActive", "ScalingDisabled") =>
+        {
+            return Err(Mismatch::NoValue);
+        }
+        Decision { rule: Rule::NoMetricRead, .. } => return verdict(status, unread),
+        Decision { .. } => {}
+    }
+    let value = current_value(status, goal).ok_or(Mismatch::NoValue)?;
+    let mut first = None;
+    for base in bases(current, spec.max_replicas) {
+        for input in inputs(&template, value, base) {
+            let explanation = explain(input);
+            match verdict(status, explanation) {
+                Ok(explanation) => return Ok(explanation),
+                Err(mismatch) => first = first.or(Some(mismatch)),
+            }
+        }
+    }
+    Err(first.unwrap_or(Mismatch::NoValue))
+}
+
+/// The one external metric of the HPA: its name and target.
+fn the_metric(spec: &HorizontalPodAutoscalerSpec) -> Result<(&str, &MetricTarget), Mismatch> {
+    let unsupported = |what: String| Err(Mismatch::Unsupported { what });
+    if spec.behavior.is_some() {
+        return unsupported(
+            "it has a spec.behavior, whose limits depend on earlier changes".into(),
+        );
+    }
+    let metrics = spec.metrics.as_deref().unwrap_or_default();
+    match metrics {
+        [metric] => match &metric.external {
+            Some(external) => Ok((&external.metric.name, &external.target)),
+            None => unsupported(format!("its metric is of type {}, not External", metric.type_)),
+        },
+        _ => unsupported(format!("it has {} metrics, not 1", metrics.len())),
+    }
+}
+
+/// The target of the metric; the count of ready pods is filled in while searching.
+fn goal(target: &MetricTarget) -> Result<Target, Mismatch> {
+    // The controller looks at averageValue first (horizontal.go, computeStatusForExternalMetric).
+    let (text, average) = match (&target.average_value, &target.value) {
+        (Some(text), _) => (&text.0, true),
+        (None, Some(text)) => (&text.0, false),
+        (None, None) => {
+            return Err(Mismatch::Unsupported { what: "its target has no value".into() });
+        }
+    };
+    match quantity::milli(text) {
+        Some(milli) if 0 < milli && average => Ok(Target::AverageValue(milli)),
+        Some(target_milli) if 0 < target_milli => Ok(Target::Value { target_milli, ready_pods: 0 }),
+        _ => Err(Mismatch::Unsupported { what: format!("its target {text:?} is not positive") }),
+    }
+}
+
+/// The metric's current value in the status, in thousandths, unless the last sync got none.
+fn current_value(status: &HorizontalPodAutoscalerStatus, target: Target) -> Option<i64> {
+    let unreadable = status
+        .conditions
+        .iter()
+        .flatten()
+        .any(|condition| condition.type_ == "ScalingActive" && condition.status == "False");
+    let metric = status.current_metrics.iter().flatten().next().filter(|_| !unreadable)?;
+    let current = &metric.external.as_ref()?.current;
+    let text = match target {
+        Target::AverageValue(_) => current.average_value.as_ref(),
+        Target::Value { .. } => current.value.as_ref(),
+    };
+    // At 0 replicas the controller shows what its division by 0 left in an int64.
+    quantity::milli(&text?.0).filter(|&milli| milli != i64::MIN && milli != i64::MAX)
+}
+
+fn has_reason(status: &HorizontalPodAutoscalerStatus, type_: &str, reason: &str) -> bool {
+    let mut conditions = status.conditions.iter().flatten();
+    conditions.any(|it| it.type_ == type_ && it.reason.as_deref() == Some(reason))
+}
+
+/// Counts of replicas (or ready pods) to try: what the status shows, then the rest.
+fn bases(current: i32, max: i32) -> impl Iterator<Item = i32> {
+    let rest = (0..=max.min(MOST_REPLICAS)).filter(move |&base| base != current);
+    std::iter::once(current).chain(rest)
+}
+
+/// All inputs that show `value` in the status at `base` replicas (or ready pods), those with the
+/// roundest usage first: they read best, and one is as good as another.
+fn inputs(template: &Input, value: i64, base: i32) -> Vec<Input> {
+    let mut inputs: Vec<Input> = match template.target {
+        Target::AverageValue(_) => usages(value, base)
+            .map(|usage_milli| Input { usage_milli, status_replicas: base, ..template.clone() })
+            .collect(),
+        Target::Value { target_milli, .. } => {
+            let target = Target::Value { target_milli, ready_pods: base };
+            vec![Input { target, usage_milli: value, ..template.clone() }]
+        }
+    };
+    let zeros = |usage| [1_000, 100, 10].iter().filter(|&unit| usage % unit == 0).count();
+    inputs.sort_by_cached_key(|input| std::cmp::Reverse(zeros(input.usage_milli)));
+    inputs
+}
+
+/// The usages that `ceil(usage / replicas)` makes `average`: as many as there are replicas.
+fn usages(average: i64, replicas: i32) -> RangeInclusive<i64> {
+    let replicas = i64::from(replicas);
+    if replicas == 0 {
+        return RangeInclusive::new(1, 0); // nothing divides by 0
+    }
+    let highest = average.saturating_mul(replicas);
+    highest.saturating_sub(replicas - 1)..=highest
+}
+
+/// `explanation`, if it agrees with the count and the condition in the status.
+fn verdict(
+    status: &HorizontalPodAutoscalerStatus,
+    explanation: Explanation,
+) -> Result<Explanation, Mismatch> {
+    let seen = status.desired_replicas;
+    if seen != explanation.decision.desired {
+        let computed = explanation.to_string();
+        let held = explanation.decision.desired < seen
+            && has_reason(status, "AbleToScale", "ScaleDownStabilized");
+        return Err(if held {
+            // By recommendations of the past, which the status does not show.
+            let what = format!("its stabilization window holds {seen}, its rules give {computed}");
+            Mismatch::Unsupported { what }
+        } else {
+            Mismatch::Desired { seen, computed }
+        });
+    }
+    if explanation.decision.rule == Rule::NoMetricRead {
+        return Ok(explanation); // the controller leaves the condition as it was
+    }
+    let reason = explanation.decision.limited.and_then(Reason::condition);
+    let condition =
+        status.conditions.iter().flatten().find(|condition| condition.type_ == "ScalingLimited");
+    match condition {
+        Some(condition) if (condition.status == "True") != reason.is_some() => {}
+        Some(condition) if reason.is_some() && condition.reason.as_deref() != reason => {}
+        Some(_) | None => return Ok(explanation),
+    }
+    let seen = condition.map(|condition| {
+        format!("{} ({})", condition.status, condition.reason.as_deref().unwrap_or("no reason"))
+    });
+    Err(Mismatch::Limited { seen: seen.unwrap_or_default(), computed: explanation.to_string() })
+}
+
+/// One line: `26 per s / 9 → ceil 2.89 = 3`.
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Explanation { input, decision, unit } = self;
+        let usage = decimal(float(input.usage_milli) / 1e3);
+        match (decision.rule, input.target) {
+            (Rule::NoMetricRead, _) => write!(f, "{} replicas now", input.spec_replicas)?,
+            (Rule::WithinTolerance, target) => {
+                write!(f, "{usage}{unit} / ")?;
+                match target {
+                    Target::AverageValue(target) => {
+                        write!(
+                            f,
+                            "({} × {})",
+                            decimal(float(target) / 1e3),
+                            input.status_replicas
+                        )?;
+                    }
+                    Target::Value { target_milli, .. } => {
+                        f.write_str(&decimal(float(target_milli) / 1e3))?;
+                    }
+                }
+                let ratio = decimal(usage_ratio(input));
+                let low = decimal(1.0 - input.tolerance);
+                let high = decimal(1.0 + input.tolerance);
+                write!(f, " = {ratio}, within {low}–{high} → stays {}", decision.desired)?;
+            }
+            (Rule::Ceil { proposal }, target) => {
+                write!(f, "{usage}{unit} / ")?;
+                match target {
+                    Target::AverageValue(target) => f.write_str(&decimal(float(target) / 1e3))?,
+                    Target::Value { target_milli, ready_pods } => {
+                        write!(f, "{} × {ready_pods} ready", decimal(float(target_milli) / 1e3))?;
+                    }
+                }
+                write!(f, " → ceil {} = {proposal}", decimal(unrounded(input)))?;
+            }
+        }
+        match decision.limited {
+            Some(reason) => write!(f, ", limited to {} ({reason:?})", decision.desired),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `number` with two decimals at most, or with six where two would hide that it is not whole.
+fn decimal(number: f64) -> String {
+    let short = format!("{number:.2}");
+    let hides = short.ends_with(".00") && number.fract() != 0.0;
+    let text = if hides { format!("{number:.6}") } else { short };
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}

@@ -1,0 +1,246 @@
+//! The scenarios by name, and the steps that they share.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::{
+    cluster::Cluster,
+    observe::{Observer, Watched, mean_served},
+    phase::Recorder,
+    wait,
+};
+
+pub mod walkthrough;
+pub mod walkthrough_scripted;
+
+/// What a scenario is told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Offered load in requests per second.
+    pub rate_per_s: f64,
+}
+
+/// The scenarios.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scenario {
+    /// Real load on a real nginx.
+    Walkthrough,
+    /// A scripted series in place of load and check.
+    WalkthroughScripted,
+}
+
+impl Scenario {
+    /// All of them, in the order of `list`.
+    pub const ALL: [Self; 2] = [Self::Walkthrough, Self::WalkthroughScripted];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Walkthrough => "walkthrough",
+            Self::WalkthroughScripted => "walkthrough-scripted",
+        }
+    }
+
+    /// One line for `list`.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Walkthrough => {
+                "real load on a real nginx: the HPA goes 1 → 3, stays there, and comes back"
+            }
+            Self::WalkthroughScripted => {
+                "the same with a scripted series in place of load and check"
+            }
+        }
+    }
+
+    /// Runs it; an [`crate::phase::AssertionFailed`] in the error's chain is a failure of what is
+    /// tested, anything else an error of the harness.
+    pub async fn run<C: Cluster>(
+        self,
+        cluster: &C,
+        settings: &Settings,
+        recorder: &Recorder,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Walkthrough => walkthrough::run(cluster, settings, recorder).await,
+            Self::WalkthroughScripted => walkthrough_scripted::run(cluster, recorder).await,
+        }
+    }
+}
+
+/// Why a text names no scenario.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no scenario is called {name:?}, choose from {known}")]
+pub struct UnknownScenario {
+    name: String,
+    known: String,
+}
+
+impl std::str::FromStr for Scenario {
+    type Err = UnknownScenario;
+
+    fn from_str(name: &str) -> Result<Self, UnknownScenario> {
+        let found = Self::ALL.into_iter().find(|scenario| scenario.name() == name);
+        found.ok_or_else(|| UnknownScenario {
+            name: name.to_owned(),
+            known: Self::ALL.map(Self::name).join(", "),
+        })
+    }
+}
+
+/// What the walkthrough's HPA is about; its manifests say so too, and a run would show a difference.
+pub(crate) const WALKTHROUGH: Watched = Watched {
+    namespace: "default",
+    hpa: "nginxext",
+    deployment: "nginx",
+    metric: "nginx.net.request_per_s",
+    selector: "kube_container_name=nginx",
+};
+
+/// The HPA's manifest.
+const HPA: &str = "hpa-example/hpa-manifest.yaml";
+/// Replicas under load: 25 requests per second (and the check's own polls) at a target of 9.
+const SCALED: i32 = 3;
+/// Replicas at rest.
+const AT_REST: i32 = 1;
+/// How long the HPA may take to follow a change of load: rate, refresh and sync together are a few
+/// seconds, the rest is for a busy machine.
+const FOLLOWS_WITHIN: Duration = Duration::from_secs(45);
+/// Syncs of the HPA for which a count must hold.
+const HELD_SYNCS: u64 = 10;
+/// Down-scale windows for which a count must hold.
+const HELD_WINDOWS: u32 = 3;
+
+/// Applies the HPA and waits until it reads the metric and stays at one replica.
+async fn apply_hpa<C: Cluster>(cluster: &C, recorder: &Recorder) -> anyhow::Result<Observer> {
+    cluster.apply(HPA).await?;
+    let observer = Observer::start(cluster.client(), &WALKTHROUGH, recorder);
+    let reads = observer
+        .until(FOLLOWS_WITHIN, |seen| {
+            let active = seen.condition("ScalingActive");
+            seen.is_at(AT_REST) && matches!(active, Some((_, "True", _)))
+        })
+        .await;
+    recorder.assertion("HPA reads the metric and rests at 1 replica", reads)?;
+    Ok(observer)
+}
+
+/// Waits for three replicas that no limit cut off.
+async fn scale_up(observer: &Observer, recorder: &Recorder) -> anyhow::Result<()> {
+    let unlimited = |seen: &crate::observe::Seen| {
+        matches!(seen.condition("ScalingLimited"), Some((_, "False", _)))
+    };
+    let reached =
+        observer.until(FOLLOWS_WITHIN, |seen| seen.is_at(SCALED) && unlimited(seen)).await;
+    Ok(recorder.assertion("replicas go 1 → 3, ScalingLimited False", reached)?)
+}
+
+/// What was served while the count held.
+struct Held {
+    mean_served: f64,
+}
+
+/// Asserts that every state seen during ten syncs and three windows is three replicas, unlimited.
+async fn hold<C: Cluster>(
+    cluster: &C,
+    observer: &Observer,
+    recorder: &Recorder,
+) -> anyhow::Result<Held> {
+    let timings = cluster.timings();
+    let (start, start_time) = (Instant::now(), Timestamp::now());
+    let first = cluster.hpa_syncs().await?;
+    let deadline = FOLLOWS_WITHIN + timings.downscale_window * HELD_WINDOWS;
+    let last = wait::until("ten syncs of the HPA", deadline, timings.hpa_sync / 2, async || {
+        let syncs = cluster.hpa_syncs().await?;
+        anyhow::Ok(if first + HELD_SYNCS <= syncs {
+            wait::Probe::Ready(syncs)
+        } else {
+            wait::Probe::NotYet(format!("{} of {HELD_SYNCS}", syncs - first))
+        })
+    })
+    .await?;
+    tokio::time::sleep_until(start + timings.downscale_window * HELD_WINDOWS).await;
+    let history = observer.since(start);
+    let astray = history.iter().find(|seen| !seen.is_at(SCALED));
+    let seconds = start.elapsed().as_secs_f64();
+    recorder.assertion(
+        "replicas stay at exactly 3",
+        match astray {
+            None => Ok(format!(
+                "for {} syncs in {seconds:.1} s, {} states seen",
+                last - first,
+                history.len()
+            )),
+            Some(seen) => Err(seen.describe()),
+        },
+    )?;
+    let mean_served =
+        mean_served(&history, start_time).context("no value was served while the count held")?;
+    Ok(Held { mean_served })
+}
+
+/// Waits for one replica.
+async fn scale_down(observer: &Observer, recorder: &Recorder) -> anyhow::Result<()> {
+    let reached = observer.until(FOLLOWS_WITHIN, |seen| seen.is_at(AT_REST)).await;
+    Ok(recorder.assertion("replicas come back 3 → 1", reached)?)
+}
+
+/// Asserts what must hold for the run as a whole.
+fn judge<C: Cluster>(cluster: &C, observer: &Observer, recorder: &Recorder) -> anyhow::Result<()> {
+    let highest = recorder.timeline().desired_counts().into_iter().max().unwrap_or_default();
+    recorder.assertion(
+        "no more than 3 replicas were ever wanted",
+        if highest == SCALED {
+            Ok(format!("at most {highest}"))
+        } else {
+            Err(format!("{highest}"))
+        },
+    )?;
+    recorder.assertion(
+        "every decision follows from its value by the HPA's arithmetic",
+        observer.decisions().map(|count| format!("{count} statuses explained")),
+    )?;
+    if let Some(bytes) = cluster.provider_peak_memory() {
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+        let mebibytes = bytes as f64 / 1024.0 / 1024.0;
+        recorder.fact("provider's peak memory", format!("{mebibytes:.1} MiB"));
+    }
+    Ok(())
+}
+
+/// `Ok` where `actual` is within `tolerance` (a part of `expected`) of `expected`.
+fn near(actual: f64, expected: f64, tolerance: f64, unit: &str) -> Result<String, String> {
+    let deviation = (actual - expected) / expected;
+    let text = format!("{actual:.2} {unit}, expected {expected:.2} ({:+.1} %)", deviation * 100.0);
+    if deviation.abs() <= tolerance { Ok(text) } else { Err(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenarios_are_found_by_their_names() {
+        for scenario in Scenario::ALL {
+            assert_eq!(scenario.name().parse(), Ok(scenario));
+        }
+        let error = "walktrough".parse::<Scenario>().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "no scenario is called \"walktrough\", choose from walkthrough, walkthrough-scripted"
+        );
+    }
+
+    #[test]
+    fn nearness_is_relative_to_what_was_expected() {
+        assert!(near(26.0, 25.0, 0.05, "per s").is_ok());
+        assert_eq!(
+            near(27.0, 25.0, 0.05, "per s"),
+            Err("27.00 per s, expected 25.00 (+8.0 %)".to_owned())
+        );
+        assert!(near(f64::NAN, 25.0, 0.05, "per s").is_err());
+    }
+}

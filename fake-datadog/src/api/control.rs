@@ -1,0 +1,101 @@
+//! The control API under `/fake`; [`crate::control`] describes it.
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::State,
+    http::{StatusCode, Uri},
+    response::{IntoResponse, Response},
+    routing::{get, post, put},
+};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::{
+    api::request::Params,
+    control::{Accepted, Fault, Health, Problem, Removed, RequestLog, Script},
+    state::Shared,
+    tags::Tags,
+};
+
+pub(crate) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/series", put(set_script).delete(remove_scripts))
+        .route("/faults", put(set_fault).delete(clear_faults))
+        .route("/requests", get(requests))
+        .route("/reset", post(reset))
+        .route("/health", get(health))
+        .fallback(unknown_path)
+}
+
+async fn set_script(State(shared): State<Shared>, body: Bytes) -> Result<Json<Accepted>, Refused> {
+    let script: Script = parse("script", &body)?;
+    shared.script(Timestamp::now(), script).map(Json).map_err(|error| Refused::bad_request(&error))
+}
+
+async fn remove_scripts(State(shared): State<Shared>, uri: Uri) -> Result<Json<Removed>, Refused> {
+    let params = Params::of(&uri);
+    let (metric, tags) = (params.get("metric"), params.get("tags"));
+    if metric.is_none() && tags.is_some() {
+        return Err(Refused::bad_request(&"parameter `tags` needs `metric` beside it"));
+    }
+    let tags = tags.map(|tags| Tags::normalise(tags.split(',')));
+    Ok(Json(Removed { removed: shared.remove_scripts(metric, tags.as_ref()) }))
+}
+
+async fn set_fault(State(shared): State<Shared>, body: Bytes) -> Result<Json<Value>, Refused> {
+    let fault: Fault = parse("fault", &body)?;
+    shared.fault(fault).map_err(|error| Refused::bad_request(&error))?;
+    Ok(done())
+}
+
+async fn clear_faults(State(shared): State<Shared>, uri: Uri) -> Json<Removed> {
+    Json(Removed { removed: shared.clear_faults(Params::of(&uri).get("name")) })
+}
+
+async fn requests(State(shared): State<Shared>) -> Json<RequestLog> {
+    Json(shared.requests())
+}
+
+async fn reset(State(shared): State<Shared>) -> Result<Json<Value>, Refused> {
+    shared.reset(Timestamp::now()).map_err(|error| Refused::bad_request(&error))?;
+    Ok(done())
+}
+
+async fn health(State(shared): State<Shared>) -> Json<Health> {
+    Json(shared.health())
+}
+
+async fn unknown_path(uri: Uri) -> Refused {
+    // A nested router sees the path without its prefix.
+    let error = format!("no control call `/fake{}`", uri.path());
+    Refused { status: StatusCode::NOT_FOUND, error }
+}
+
+fn parse<T: DeserializeOwned>(what: &str, body: &[u8]) -> Result<T, Refused> {
+    serde_json::from_slice(body)
+        .map_err(|error| Refused::bad_request(&format_args!("bad {what}: {error}")))
+}
+
+fn done() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+/// A control call that was not carried out.
+struct Refused {
+    status: StatusCode,
+    error: String,
+}
+
+impl Refused {
+    fn bad_request(error: &dyn ToString) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, error: error.to_string() }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.status, Json(Problem { error: self.error })).into_response()
+    }
+}

@@ -1,0 +1,158 @@
+//! The composition root of the program.
+
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    args::{Args, Command, LogArgs, LogFormat, ServeArgs},
+    keys::Keys,
+    node_check,
+    scenario::{LoadError, Scenario},
+    server::{self, StartError},
+};
+
+/// Why the program ends with another code than 0.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Scenario(#[from] LoadError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("cannot write port file {path}: {source}")]
+    PortFile { path: PathBuf, source: io::Error },
+    #[error("cannot write to stdout: {0}")]
+    Stdout(io::Error),
+    #[error("cannot wait for signals: {0}")]
+    Signals(io::Error),
+    #[error("{0:#}")]
+    Other(#[from] anyhow::Error),
+}
+
+impl Error {
+    /// 2 for what the caller must correct, 3 for an address in use, else 1.
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Scenario(_) => 2,
+            Self::Start(StartError::AddressInUse { .. }) => 3,
+            Self::Start(_)
+            | Self::PortFile { .. }
+            | Self::Stdout(_)
+            | Self::Signals(_)
+            | Self::Other(_) => 1,
+        }
+    }
+}
+
+/// Runs the program until it is told to stop by SIGINT or SIGTERM. A second signal ends it at
+/// once. An error is printed as one line on stderr.
+pub async fn run(args: Args) -> ExitCode {
+    let Args { command, log } = args;
+    init_log(&log);
+    match run_command(command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("fake-datadog: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn run_command(command: Command) -> Result<(), Error> {
+    let stop = CancellationToken::new();
+    stop_on_signal(stop.clone()).map_err(Error::Signals)?;
+    match command {
+        Command::Serve(args) => serve(args, stop).await,
+        Command::NodeCheck(args) => Ok(node_check::run(*args, stop).await?),
+    }
+}
+
+async fn serve(args: ServeArgs, stop: CancellationToken) -> Result<(), Error> {
+    let ServeArgs { listen, scenario, api_key, app_key, port_file } = args;
+    let scenario = scenario.as_deref().map(Scenario::load).transpose()?.unwrap_or_default();
+    let (listener, url) = server::bind(listen).await?;
+    if let (Some(path), Some(port)) = (&port_file, url.port_or_known_default()) {
+        write_port_file(path, port)
+            .map_err(|source| Error::PortFile { path: path.clone(), source })?;
+    }
+    let address = url.as_str().trim_end_matches('/');
+    writeln!(io::stdout(), "fake-datadog listening on {address}").map_err(Error::Stdout)?;
+    server::serve(listener, Keys::new(api_key, app_key), scenario, stop.cancelled_owned()).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Writes beside the target first, so that a reader never sees half a number.
+fn write_port_file(path: &Path, port: u16) -> io::Result<()> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(format!(".{}", std::process::id()));
+    fs::write(&partial, format!("{port}\n"))?;
+    fs::rename(&partial, path).inspect_err(|_| {
+        let _ = fs::remove_file(&partial);
+    })
+}
+
+fn stop_on_signal(stop: CancellationToken) -> io::Result<()> {
+    let mut signals = Signals::new()?;
+    tokio::spawn(async move {
+        signals.recv().await;
+        tracing::info!("stopping");
+        stop.cancel();
+        signals.recv().await;
+        std::process::exit(1);
+    });
+    Ok(())
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn recv(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+fn init_log(args: &LogArgs) {
+    let LogArgs { log_format, log_level } = args;
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(log_level.to_filter()).with_writer(io::stderr);
+    match log_format {
+        LogFormat::Plain => subscriber.init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+}

@@ -1,0 +1,143 @@
+//! The command line, the only place where the environment is read.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use secrecy::SecretString;
+
+use crate::{keys, node_check};
+
+/// A stand-in for the Datadog metrics API, for tests.
+#[derive(Debug, Parser)]
+#[command(name = "fake-datadog", version)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// How to log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// One of the program's jobs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the Datadog API and the control API under /fake.
+    Serve(ServeArgs),
+    /// Read nginx's status page and submit its metrics.
+    NodeCheck(Box<node_check::Args>),
+}
+
+/// How to log.
+#[derive(Debug, clap::Args)]
+pub struct LogArgs {
+    /// Form of the log on stderr.
+    #[arg(long, env = "FAKE_DATADOG_LOG_FORMAT", value_enum, default_value_t, global = true)]
+    pub log_format: LogFormat,
+
+    /// What to log: a level, or tracing directives such as `warn,fake_datadog=debug`.
+    #[arg(
+        long,
+        env = "FAKE_DATADOG_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info",
+        global = true
+    )]
+    pub log_level: LogFilter,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Plain,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Directives of [`tracing_subscriber::EnvFilter`] that have been checked.
+#[derive(Clone, Debug)]
+pub struct LogFilter(String);
+
+/// Options of `serve`.
+#[derive(Debug, clap::Args)]
+pub struct ServeArgs {
+    /// Address to listen on; port 0 picks a free one.
+    #[arg(
+        long,
+        env = "FAKE_DATADOG_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8126"
+    )]
+    pub listen: SocketAddr,
+
+    /// Scenario to serve from the start, in YAML.
+    #[arg(long, env = "FAKE_DATADOG_SCENARIO", value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+
+    /// The API key to accept.
+    #[arg(
+        long,
+        env = "FAKE_DATADOG_API_KEY",
+        value_name = "KEY",
+        default_value = keys::DEFAULT_API_KEY,
+        hide_env_values = true
+    )]
+    pub api_key: SecretString,
+
+    /// The application key to accept.
+    #[arg(
+        long,
+        env = "FAKE_DATADOG_APP_KEY",
+        value_name = "KEY",
+        default_value = keys::DEFAULT_APP_KEY,
+        hide_env_values = true
+    )]
+    pub app_key: SecretString,
+
+    /// File to write the port into once it listens; it appears complete or not at all.
+    #[arg(long, env = "FAKE_DATADOG_PORT_FILE", value_name = "FILE")]
+    pub port_file: Option<PathBuf>,
+}
+
+impl LogFilter {
+    /// The directives, ready for a subscriber.
+    pub fn to_filter(&self) -> tracing_subscriber::EnvFilter {
+        tracing_subscriber::EnvFilter::new(&self.0)
+    }
+}
+
+impl std::str::FromStr for LogFilter {
+    type Err = tracing_subscriber::filter::ParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        tracing_subscriber::EnvFilter::try_new(text).map(|_| Self(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn keys_do_not_show_in_debug_output() {
+        let args = Args::parse_from(["fake-datadog", "serve", "--api-key=hush", "--app-key=hush"]);
+        assert!(!format!("{args:?}").contains("hush"));
+    }
+
+    #[test]
+    fn the_help_of_serve_is_as_documented() {
+        let mut command = Args::command();
+        let serve = command.find_subcommand_mut("serve").unwrap().clone().term_width(100);
+        insta::assert_snapshot!(serve.bin_name("fake-datadog serve").render_long_help());
+    }
+}

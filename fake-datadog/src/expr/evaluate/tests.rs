@@ -1,0 +1,193 @@
+#![expect(clippy::cast_precision_loss, reason = "numbers in tests are small")]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::expr::parse::parse_queries;
+
+fn query(text: &str) -> Query {
+    parse_queries(text).unwrap().remove(0)
+}
+
+fn source(tags: &[&str], points: &[(i64, f64)]) -> Source {
+    Source { tags: Tags::normalise(tags), points: points.to_vec() }
+}
+
+#[track_caller]
+fn check(text: &str, sources: &[Source], expected: &[Option<f64>]) {
+    let (_, answers) = evaluate(&query(text), Window { from: 0, to: 50 }, sources);
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(answers[0].values, expected, "{text}");
+}
+
+/// A window of which `GET /api/v1/query` was recorded: 288 points of 300 s.
+#[test]
+fn buckets_are_aligned_to_the_epoch_as_recorded() {
+    let window = Window { from: 1_641_343_852, to: 1_641_430_252 };
+    let (grid, _) = evaluate(&query("avg:m{*}"), window, &[]);
+    assert_eq!(grid, Grid { first: 1_641_344_100, interval: 300, len: 288 });
+    assert_eq!(grid.starts().last(), Some(1_641_430_200));
+}
+
+#[test]
+fn the_interval_grows_with_the_window() {
+    let check = |length: i64, asked: Option<u32>, expected: i64| {
+        let window = Window { from: 0, to: length };
+        assert_eq!(interval(asked, window), expected, "{length} {asked:?}");
+    };
+    check(300, None, 20);
+    check(3600, None, 20);
+    check(3601, None, 60);
+    check(86_400, None, 300);
+    check(7 * 86_400, None, 3600);
+    check(365 * 86_400, None, 86_400);
+    check(4000 * 86_400, None, 3 * 86_400);
+    check(300, Some(30), 30);
+    check(300, Some(1), 1);
+    check(3600, Some(1), 20);
+    check(30_000, Some(20), 20);
+    check(30_020, Some(20), 300);
+}
+
+#[test]
+fn a_window_shorter_than_the_interval_can_have_no_bucket() {
+    let window = Window { from: 31, to: 59 };
+    let sources = [source(&[], &[(40, 1.0)])];
+    let (grid, answers) = evaluate(&query("avg:m{*}.rollup(30)"), window, &sources);
+    assert_eq!((grid.len, answers), (0, vec![]));
+}
+
+#[test]
+fn points_are_combined_in_time_then_in_space() {
+    let sources = [
+        source(&["pod:a"], &[(0, 1.0), (9, 3.0), (10, 5.0)]),
+        source(&["pod:b"], &[(5, 10.0), (19, 20.0)]),
+    ];
+    let none = None;
+    check("avg:m{*}.rollup(10)", &sources, &[Some(6.0), Some(12.5), none, none, none, none]);
+    check("sum:m{*}.rollup(10)", &sources, &[Some(12.0), Some(25.0), none, none, none, none]);
+    check("sum:m{*}.rollup(max,10)", &sources, &[Some(13.0), Some(25.0), none, none, none, none]);
+    check("max:m{*}.rollup(sum,10)", &sources, &[Some(10.0), Some(20.0), none, none, none, none]);
+    check("min:m{*}.rollup(min,10)", &sources, &[Some(1.0), Some(5.0), none, none, none, none]);
+    check("sum:m{*}.rollup(count,10)", &sources, &[Some(3.0), Some(2.0), none, none, none, none]);
+    check("m{*}.rollup(10)", &sources, &[Some(6.0), Some(12.5), none, none, none, none]);
+}
+
+#[test]
+fn points_outside_of_the_window_do_not_count() {
+    let points = [(-1, 7.0), (0, 1.0), (50, 2.0), (51, 7.0), (60, 7.0)];
+    let expected = [Some(1.0), None, None, None, None, Some(2.0)];
+    check("avg:m{*}.rollup(10)", &[source(&[], &points)], &expected);
+}
+
+#[test]
+fn gaps_are_bridged_only_where_sources_are_combined() {
+    let gappy = source(&["pod:a"], &[(0, 10.0), (30, 40.0)]);
+    let steady = source(&["pod:b"], &[(0, 1.0), (10, 1.0), (20, 1.0), (30, 1.0), (40, 1.0)]);
+    let alone = [Some(10.0), None, None, Some(40.0), None, None];
+    check("sum:m{*}.rollup(10)", std::slice::from_ref(&gappy), &alone);
+    let both = [Some(11.0), Some(21.0), Some(31.0), Some(41.0), Some(1.0), None];
+    check("sum:m{*}.rollup(10)", &[gappy, steady], &both);
+}
+
+#[test]
+fn a_gap_of_more_than_five_minutes_stays() {
+    let bridged = |to: i64| {
+        let sources =
+            [source(&["pod:a"], &[(0, 1.0), (to, 1.0)]), source(&["pod:b"], &[(60, 5.0)])];
+        let window = Window { from: 0, to };
+        let (_, answers) = evaluate(&query("sum:m{*}.rollup(60)"), window, &sources);
+        answers[0].values[1]
+    };
+    assert_eq!(bridged(300), Some(6.0));
+    assert_eq!(bridged(360), Some(5.0));
+}
+
+#[test]
+fn groups_come_from_the_values_of_the_keys() {
+    let sources = [
+        source(&["pod:b", "env:x"], &[(0, 1.0)]),
+        source(&["pod:a", "env:x", "env:y"], &[(0, 2.0)]),
+        source(&["pod:a"], &[(0, 4.0)]),
+        source(&["pod:silent", "env:x"], &[]),
+    ];
+    let window = Window { from: 0, to: 9 };
+    let (_, answers) = evaluate(&query("sum:m{*} by {env,pod}.rollup(10)"), window, &sources);
+    let found: Vec<_> =
+        answers.iter().map(|it| (it.group_tags.join(","), it.values.clone())).collect();
+    assert_eq!(
+        found,
+        [
+            ("env:N/A,pod:a".to_owned(), vec![Some(4.0)]),
+            ("env:x,pod:a".to_owned(), vec![Some(2.0)]),
+            ("env:x,pod:b".to_owned(), vec![Some(1.0)]),
+            ("env:y,pod:a".to_owned(), vec![Some(2.0)]),
+        ]
+    );
+}
+
+/// The same rules written the slow and obvious way: every bucket looks at every point.
+fn naive(sum: bool, interval: i64, window: Window, sources: &[Source]) -> Vec<Option<f64>> {
+    let starts: Vec<i64> =
+        (window.from..=window.to).filter(|time| time.rem_euclid(interval) == 0).collect();
+    let mean = |source: &Source, start: i64| {
+        let inside = |time: i64| start <= time && time < start + interval && time <= window.to;
+        let values: Vec<f64> =
+            source.points.iter().filter(|(time, _)| inside(*time)).map(|(_, v)| *v).collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    };
+    let bridged = |source: &Source, start: i64| {
+        let left =
+            starts.iter().rev().filter(|it| **it < start).find(|it| mean(source, **it).is_some());
+        let right = starts.iter().filter(|it| **it > start).find(|it| mean(source, **it).is_some());
+        let (left, right) = (*left?, *right?);
+        let (low, high) = (mean(source, left)?, mean(source, right)?);
+        let share = (start - left) as f64 / (right - left) as f64;
+        (right - left <= 300).then_some(low + (high - low) * share)
+    };
+    let bucket = |start: &i64| {
+        let values: Vec<f64> = sources
+            .iter()
+            .filter_map(|source| {
+                let own = mean(source, *start);
+                if 1 < sources.len() { own.or_else(|| bridged(source, *start)) } else { own }
+            })
+            .collect();
+        let total = values.iter().sum::<f64>();
+        (!values.is_empty()).then(|| if sum { total } else { total / values.len() as f64 })
+    };
+    starts.iter().map(bucket).collect()
+}
+
+proptest! {
+    #[test]
+    fn property_test_sum_and_avg_agree_with_the_naive_model(
+        from in 0_i64..100,
+        length in 1_i64..900,
+        interval in 1_u32..90,
+        sum in any::<bool>(),
+        sources in prop::collection::vec(
+            prop::collection::vec((0_i64..1100, -100.0..100.0), 0..25), 1..4),
+    ) {
+        let window = Window { from, to: from + length };
+        let sources: Vec<_> = sources
+            .iter()
+            .enumerate()
+            .map(|(index, points)| source(&[&format!("pod:{index}")], points))
+            .collect();
+        let aggregator = if sum { "sum" } else { "avg" };
+        let query = query(&format!("{aggregator}:m{{*}}.rollup({interval})"));
+
+        let (_, answers) = evaluate(&query, window, &sources);
+        let expected = naive(sum, i64::from(interval), window, &sources);
+
+        let found = answers.first().map_or(vec![None; expected.len()], |it| it.values.clone());
+        prop_assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            match (found, expected) {
+                (Some(found), Some(expected)) => prop_assert!((found - expected).abs() < 1e-9),
+                (found, expected) => prop_assert_eq!(found, expected),
+            }
+        }
+    }
+}

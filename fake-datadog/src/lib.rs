@@ -1,0 +1,69 @@
+//! A stand-in for the Datadog metrics API: for tests, as a library or as a program.
+//!
+//! ```text
+//! POST /api/v1/series ─▶ series ─┐
+//!                                ├─▶ expr: parse ─▶ scope ─▶ evaluate ─▶ GET /api/v1/query
+//! scenario, /fake/series ─▶ script ┘                                            ▲
+//! scenario, /fake/faults ─▶ fault ──────────────────────────────────────────────┤
+//! /fake/requests ◀─ recorder ◀──────────────────────────────────────────────────┘
+//! ```
+//!
+//! Queries are evaluated for real over the points that were submitted and the series that were
+//! scripted. What a client sees — fields, statuses, error texts — follows Datadog's documentation
+//! and recorded answers; each rule names its source where it is written down.
+//!
+//! ```
+//! use fake_datadog::{FakeDatadog, control::{Script, Shape}, keys};
+//!
+//! # let _ = rustls::crypto::ring::default_provider().install_default();
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! let fake = FakeDatadog::start().await?;
+//! fake.script(Script::new("queue.depth", ["queue:mail"], Shape::Constant(12.0)))?;
+//!
+//! let now = jiff::Timestamp::now().as_second();
+//! let answer = reqwest::Client::new()
+//!     .get(fake.url().join("api/v1/query")?)
+//!     .header("DD-API-KEY", keys::DEFAULT_API_KEY)
+//!     .header("DD-APPLICATION-KEY", keys::DEFAULT_APP_KEY)
+//!     .query(&[("from", now - 60), ("to", now)])
+//!     .query(&[("query", "avg:queue.depth{queue:mail}.rollup(1)")])
+//!     .send().await?
+//!     .json::<serde_json::Value>().await?;
+//! let points = answer["series"][0]["pointlist"].as_array().expect("a list of points");
+//! assert_eq!(points.last().expect("a point")[1], 12.0);
+//!
+//! assert_eq!(fake.requests().total, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What it does not do
+//!
+//! - Every series is a gauge: the types `count` and `rate` and the submitted interval are not
+//!   kept.
+//! - Of functions there is only `.rollup`; there is no arithmetic between queries.
+//! - There are no rate limits.
+
+pub mod app;
+pub mod args;
+pub mod control;
+pub mod expr;
+pub mod keys;
+pub mod node_check;
+pub mod scenario;
+pub mod series;
+pub mod server;
+pub mod tags;
+
+mod api;
+mod fault;
+mod recorder;
+mod script;
+mod state;
+
+pub use crate::{
+    keys::Keys,
+    scenario::Scenario,
+    server::{Builder, FakeDatadog, StartError},
+};

@@ -1,0 +1,176 @@
+//! Everything that a running fake knows, behind one lock.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    control::{
+        Accepted, Endpoint, Fault, Health, InvalidFault, InvalidScript, RecordedRequest,
+        RequestLog, Script,
+    },
+    expr::{
+        Query,
+        evaluate::{Source, Window},
+    },
+    fault::{Effects, Faults},
+    keys::Keys,
+    recorder::{Path, Recorder},
+    scenario::{InvalidScenario, QueryErrorMode, Scenario},
+    script::Scripts,
+    series::Store,
+    tags::Tags,
+};
+
+/// A handle to the state; all clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    keys: Keys,
+    scenario: Scenario,
+    /// Cancelled when the server stops, so that injected delays do not hold it up.
+    stopping: CancellationToken,
+    // A std mutex: it is held for short, computing sections only and never across an `.await`.
+    state: Mutex<State>,
+}
+
+/// What changes, and what a reset takes back.
+#[derive(Debug, Default)]
+struct State {
+    store: Store,
+    scripts: Scripts,
+    faults: Faults,
+    recorder: Recorder,
+}
+
+impl Shared {
+    /// The state of a fake that starts at `now` with `scenario`.
+    pub(crate) fn new(
+        now: Timestamp,
+        keys: Keys,
+        scenario: Scenario,
+    ) -> Result<Self, InvalidScenario> {
+        let state = Mutex::new(State::new(now, &scenario)?);
+        Ok(Self(Arc::new(Inner { keys, scenario, stopping: CancellationToken::new(), state })))
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+
+    pub(crate) fn query_error_mode(&self) -> QueryErrorMode {
+        self.0.scenario.query_error_mode
+    }
+
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.0.stopping
+    }
+
+    /// Takes points `(Unix seconds, value)` of one series. The metric's name is normalised.
+    pub(crate) fn submit(&self, now: Timestamp, metric: &str, tags: &Tags, points: &[(i64, f64)]) {
+        self.lock().store.insert(now.as_second(), metric, tags, points);
+    }
+
+    /// Counts points that were refused.
+    pub(crate) fn drop_points(&self, count: usize) {
+        self.lock().store.drop_points(count);
+    }
+
+    /// The submitted and scripted sources that `query` asks for, with their points in `window`
+    /// after all of them have been moved `stale_by` seconds into the past.
+    pub(crate) fn sources(
+        &self,
+        now: Timestamp,
+        query: &Query,
+        window: Window,
+        stale_by: i64,
+    ) -> Vec<Source> {
+        let (from, to) = (window.from.saturating_add(stale_by), window.to.saturating_add(stale_by));
+        let mut sources = {
+            let state = self.lock();
+            let mut sources = state.store.sources(&query.metric, &query.scope, from, to);
+            let now = now.as_second();
+            sources.extend(state.scripts.sources(now, &query.metric, &query.scope, from, to));
+            sources
+        };
+        for (time, _) in sources.iter_mut().flat_map(|source| &mut source.points) {
+            *time -= stale_by;
+        }
+        sources
+    }
+
+    pub(crate) fn script(&self, now: Timestamp, script: Script) -> Result<Accepted, InvalidScript> {
+        let metric = script.metric.clone();
+        let (tags, origin) = self.lock().scripts.set(now.as_second(), script)?;
+        let tags = tags.iter().map(str::to_owned).collect();
+        // Out of jiff's years -9999 to 9999 only when the clock itself is.
+        Ok(Accepted { metric, tags, start: Timestamp::from_second(origin).unwrap_or(now) })
+    }
+
+    pub(crate) fn remove_scripts(&self, metric: Option<&str>, tags: Option<&Tags>) -> usize {
+        self.lock().scripts.remove(metric, tags)
+    }
+
+    pub(crate) fn fault(&self, fault: Fault) -> Result<(), InvalidFault> {
+        self.lock().faults.set(fault)
+    }
+
+    pub(crate) fn clear_faults(&self, name: Option<&str>) -> usize {
+        self.lock().faults.clear(name)
+    }
+
+    pub(crate) fn hit(&self, endpoint: Option<Endpoint>) -> Effects {
+        self.lock().faults.hit(endpoint)
+    }
+
+    pub(crate) fn record(&self, path: Path, request: RecordedRequest) {
+        self.lock().recorder.record(path, request);
+    }
+
+    pub(crate) fn requests(&self) -> RequestLog {
+        self.lock().recorder.log()
+    }
+
+    /// Forgets everything and lets the scenario begin anew at `now`.
+    pub(crate) fn reset(&self, now: Timestamp) -> Result<(), InvalidScenario> {
+        let fresh = State::new(now, &self.0.scenario)?;
+        *self.lock() = fresh;
+        Ok(())
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        let state = self.lock();
+        Health {
+            status: "ok".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            series: state.store.series(),
+            points: state.store.points(),
+            dropped_points: state.store.dropped(),
+            scripts: state.scripts.len(),
+            faults: state.faults.len(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code under the lock leaves the state half changed, so a panic does no harm to it.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn new(now: Timestamp, scenario: &Scenario) -> Result<Self, InvalidScenario> {
+        let mut state = Self::default();
+        for (index, script) in scenario.series.iter().enumerate() {
+            let set = state.scripts.set(now.as_second(), script.clone());
+            set.map_err(|source| InvalidScenario::Script { index, source })?;
+        }
+        for (index, fault) in scenario.faults.iter().enumerate() {
+            let set = state.faults.set(fault.clone());
+            set.map_err(|source| InvalidScenario::Fault { index, source })?;
+        }
+        Ok(state)
+    }
+}

@@ -1,0 +1,210 @@
+//! The control API over HTTP, and how a fake starts and stops.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use fake_datadog::{
+    FakeDatadog, Scenario, StartError,
+    control::{Effect, Endpoint, Fault, Script, Shape, Span, StatusEffect},
+};
+use insta::assert_snapshot;
+use reqwest::{Response, StatusCode};
+use serde_json::json;
+
+#[path = "support/client.rs"]
+mod client;
+
+use crate::client::{
+    ask, body_of, constant, control, fake, get, golden, last_value, now, scenario, start,
+};
+
+// === control API ===
+
+#[tokio::test]
+async fn a_script_is_served_until_it_is_removed() {
+    let fake = fake().await;
+    let control = control(&fake);
+    let accepted = control.script(&constant("m", "Pod:A", 4.0)).await.unwrap();
+    assert_eq!((accepted.metric.as_str(), &accepted.tags[..]), ("m", &["pod:a".to_owned()][..]));
+    control.script(&constant("m", "pod:b", 8.0)).await.unwrap();
+    assert_eq!(last_value(&fake, "sum:m{*}").await, json!(12.0));
+    assert_eq!(last_value(&fake, "sum:m{pod:a}").await, json!(4.0));
+    assert_eq!(control.health().await.unwrap().scripts, 2);
+
+    let url = fake.url().join("fake/series?metric=m&tags=pod:a").unwrap();
+    let (_, removed) = body_of(reqwest::Client::new().delete(url)).await;
+    assert_eq!(removed, json!({ "removed": 1 }));
+    assert_eq!(last_value(&fake, "sum:m{*}").await, json!(8.0));
+    assert_eq!(control.clear_scripts().await.unwrap().removed, 1);
+    assert_eq!(last_value(&fake, "sum:m{*}").await, json!(null));
+}
+
+#[tokio::test]
+async fn control_calls_that_make_no_sense_say_why() {
+    let fake = fake().await;
+    let http = reqwest::Client::new();
+    let put = async |path: &str, body: &str| {
+        let url = fake.url().join(path).unwrap();
+        golden(http.put(url).body(body.to_owned())).await
+    };
+    let series = "fake/series";
+    assert_snapshot!(put(series, r#"{"metric": "m", "shape": {"saw": 1}}"#).await, @r#"400 {"error":"bad script: unknown variant `saw`, expected one of `constant`, `step`, `ramp`, `sine`, `replay` at line 1 column 31"}"#);
+    assert_snapshot!(put(series, r#"{"metric": "1", "shape": {"constant": 1}}"#).await, @r#"400 {"error":"metric `1` is no metric name: letters, digits, `_` and `.`, beginning with a letter"}"#);
+    assert_snapshot!(put("fake/faults", r#"{"name": "f", "effect": "boom"}"#).await, @r#"400 {"error":"bad fault: unknown variant `boom`, expected one of `status`, `delay`, `query_error`, `empty`, `stale` at line 1 column 30"}"#);
+    assert_snapshot!(put("fake/faults", r#"{"name": "", "effect": "empty"}"#).await, @r#"400 {"error":"a fault needs a name that is not blank"}"#);
+    assert_snapshot!(put("fake/nothing", "").await, @r#"404 {"error":"no control call `/fake/nothing`"}"#);
+    let url = fake.url().join("fake/series?tags=a:b").unwrap();
+    assert_snapshot!(golden(http.delete(url)).await, @r#"400 {"error":"parameter `tags` needs `metric` beside it"}"#);
+    let refused = control(&fake).fault(&Fault::new("f", Effect::status(42))).await.unwrap_err();
+    let refused = refused.to_string();
+    assert!(refused.ends_with("400: status code `42` must be from 200 to 599"), "{refused}");
+}
+
+#[tokio::test]
+async fn faults_change_answers_until_they_are_lifted() {
+    let fake = fake().await;
+    let control = control(&fake);
+    fake.script(constant("m", "a:b", 1.0)).unwrap();
+    let answer = async || golden(ask(&fake, "avg:m{*}.rollup(1)", 100_000, 100_060)).await;
+
+    control.fault(&Fault::new("limit", Effect::status(429)).times(1)).await.unwrap();
+    assert_snapshot!(answer().await, @r#"429 {"status":"error","code":429,"errors":["Too many requests"],"statuspage":"http://status.datadoghq.com","twitter":"http://twitter.com/datadogops","email":"support@datadoghq.com"}"#);
+    assert!(answer().await.starts_with("200 "));
+
+    let headers = [("x-ratelimit-remaining".to_owned(), "0".to_owned())].into();
+    let status = StatusEffect { code: 503, body: Some("<html>".to_owned()), headers };
+    control.fault(&Fault::new("down", Effect::Status(status))).await.unwrap();
+    let response: Response = get(&fake, "api/v1/validate").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.headers()["x-ratelimit-remaining"], "0");
+    assert_eq!(response.text().await.unwrap(), "<html>");
+
+    assert_eq!(control.clear_faults().await.unwrap().removed, 1);
+    control.fault(&Fault::new("bad", Effect::QueryError("Query timed out".into()))).await.unwrap();
+    assert_snapshot!(answer().await, @r#"400 {"status":"error","error":"Query timed out"}"#);
+    control.fault(&Fault::new("bad", Effect::QueryError(String::new()))).await.unwrap();
+    assert_snapshot!(answer().await, @r#"400 {"status":"error","error":"Error parsing query:\nunable to parse avg:m{*}.rollup(1): injected fault"}"#);
+
+    control.clear_faults().await.unwrap();
+    control.fault(&Fault::new("void", Effect::Empty)).await.unwrap();
+    assert_eq!(last_value(&fake, "avg:m{*}").await, json!(null));
+    control.clear_faults().await.unwrap();
+    assert_eq!(last_value(&fake, "avg:m{*}").await, json!(1.0));
+}
+
+#[tokio::test]
+async fn stale_points_are_as_old_as_the_fault_says() {
+    let fake = fake().await;
+    fake.script(constant("m", "a:b", 1.0)).unwrap();
+    fake.fault(Fault::new("stale", Effect::Stale(Span::from_secs(100)))).unwrap();
+    let asked_at = now();
+    let (_, body) = body_of(ask(&fake, "avg:m{*}.rollup(1)", asked_at - 300, asked_at)).await;
+    let points = body["series"][0]["pointlist"].as_array().unwrap();
+    let newest = points.iter().rev().find(|point| !point[1].is_null()).unwrap();
+    let age = asked_at - newest[0].as_i64().unwrap() / 1000;
+    // The fake's clock may have gone on by a moment since.
+    assert!((95..=100).contains(&age), "{age}");
+}
+
+#[tokio::test]
+async fn a_delay_holds_up_one_request_and_not_the_others() {
+    let fake = fake().await;
+    let delay = Effect::Delay(Span::from_secs(600));
+    fake.fault(Fault::new("slow", delay).on(Endpoint::Validate).times(1)).unwrap();
+    let slow = tokio::spawn(get(&fake, "api/v1/validate").send());
+    // The fault is used up as soon as it has hit the request.
+    while control(&fake).health().await.unwrap().faults != 0 {}
+    assert_eq!(ask(&fake, "avg:m{*}", 0, 60).send().await.unwrap().status(), StatusCode::OK);
+    assert!(!slow.is_finished());
+    // The stop does not wait for the delay either: it cuts it short.
+    fake.stop().await;
+    assert_eq!(slow.await.unwrap().unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn requests_are_listed_without_their_keys() {
+    let fake = fake().await;
+    let url = fake.url().join("api/v1/validate?api_key=sesame&x=y").unwrap();
+    reqwest::Client::new().get(url).header("User-Agent", "tester/1").send().await.unwrap();
+    get(&fake, "api/v9/other").send().await.unwrap();
+    control(&fake).health().await.unwrap();
+
+    let log = control(&fake).requests().await.unwrap();
+    assert_eq!(log, fake.requests());
+    assert_eq!(log.total, 2);
+    let request = &log.requests[0];
+    assert_eq!((request.method.as_str(), request.path.as_str()), ("GET", "/api/v1/validate"));
+    assert_eq!(request.query, [("x".to_owned(), "y".to_owned())].into());
+    assert_eq!(request.api_key.as_ref().map(String::len), Some(8));
+    assert_eq!(request.app_key, None);
+    assert_eq!(request.user_agent.as_deref(), Some("tester/1"));
+    assert_eq!(request.status, 403);
+    let counts: Vec<_> =
+        log.counts.iter().map(|it| (it.path.as_str(), it.status, it.count)).collect();
+    assert_eq!(counts, [("/api/v1/validate", 403, 1), ("other", 404, 1)]);
+    assert!(!serde_json::to_string(&log).unwrap().contains("sesame"));
+}
+
+#[tokio::test]
+async fn a_reset_begins_the_scenario_anew() {
+    let fake = start(scenario(
+        "{series: [{metric: m, shape: {constant: 3}, start: -1m}], faults: [{name: f, effect: empty}]}",
+    ))
+    .await;
+    let control = control(&fake);
+    fake.clear_faults();
+    fake.clear_scripts();
+    fake.submit("other", ["a:b"], &[(now(), 1.0)]);
+    get(&fake, "api/v1/validate").send().await.unwrap();
+
+    control.reset().await.unwrap();
+    let health = control.health().await.unwrap();
+    assert_eq!((health.series, health.scripts, health.faults), (0, 1, 1));
+    assert_eq!(control.requests().await.unwrap().total, 0);
+    fake.clear_faults();
+    assert_eq!(last_value(&fake, "avg:m{*}").await, json!(3.0));
+}
+
+// === start and stop ===
+
+#[tokio::test]
+async fn the_port_is_free_again_after_the_stop() {
+    let fake = fake().await;
+    let address = fake.url().socket_addrs(|| None).unwrap()[0];
+    fake.stop().await;
+    start(FakeDatadog::builder().listen(address)).await.stop().await;
+}
+
+#[tokio::test]
+async fn dropping_the_fake_stops_it() {
+    let fake = fake().await;
+    let url = fake.url().clone();
+    drop(fake);
+    let refused = async {
+        while reqwest::get(url.clone()).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), refused).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_named_with_the_remedy() {
+    let fake = fake().await;
+    let address = fake.url().socket_addrs(|| None).unwrap()[0];
+    let error = FakeDatadog::builder().listen(address).start().await.unwrap_err();
+    assert!(matches!(error, StartError::AddressInUse { .. }));
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "{address} is already in use, choose another address such as `--listen 127.0.0.1:0`"
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_scenario_that_cannot_be_served_does_not_start() {
+    let series = vec![Script::new("1m", ["a:b"], Shape::Constant(1.0))];
+    let scenario = Scenario { series, ..Scenario::default() };
+    let error = FakeDatadog::builder().scenario(scenario).start().await.unwrap_err();
+    assert!(error.to_string().starts_with("bad scenario: series[0]: metric `1m`"), "{error}");
+}

@@ -1,0 +1,89 @@
+//! The API that kube-apiserver's aggregator, the HPA controller and kubectl talk to.
+//!
+//! [`answer`] decides (pure), [`external`] is the metric path, [`discovery`] and [`health`] are
+//! what surrounds it, [`selector`], [`status`] and [`wire`] are Kubernetes' formats.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::Method,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use tokio::sync::watch;
+
+use crate::{
+    api::{external::External, health::Readiness, status::Status},
+    metrics::Metrics,
+    store::Snapshot,
+};
+
+pub mod answer;
+pub mod discovery;
+pub mod external;
+pub mod health;
+pub mod selector;
+pub mod status;
+pub mod wire;
+
+/// All routes. `external` is `None` where the external metrics part is switched off: then there is
+/// no such API group, but the process is as healthy as any.
+pub fn router(external: Option<Config>, readiness: Readiness, metrics: Arc<Metrics>) -> Router {
+    let scrape = metrics_route(metrics.clone(), external.as_ref());
+    let probes = Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/livez", get(health::alive))
+        .route("/readyz", get(health::ready).with_state(readiness))
+        .merge(scrape);
+    let api = match external {
+        Some(config) => discovery::routes().merge(external::routes(External::new(config))),
+        None => Router::new(),
+    };
+    api.layer(middleware::from_fn_with_state(metrics, count))
+        .merge(probes)
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+}
+
+/// What the metric path needs.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The snapshots to answer from.
+    pub store: watch::Receiver<Arc<Snapshot>>,
+    /// The age above which a sample is not served, before [`crate::sample::age_limit`].
+    pub max_age: Duration,
+}
+
+fn metrics_route(metrics: Arc<Metrics>, external: Option<&Config>) -> Router {
+    let external = external.cloned();
+    let scrape = async move || {
+        if let Some(Config { store, max_age }) = &external {
+            metrics.set_external_metrics(&store.borrow(), jiff::Timestamp::now(), *max_age);
+        }
+        metrics.encode()
+    };
+    Router::new().route("/metrics", get(scrape))
+}
+
+async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
+    let timer = metrics.time_api_request();
+    let response = next.run(request).await;
+    timer.answered(response.status().as_u16());
+    response
+}
+
+async fn unknown_path(request: Request) -> Response {
+    tracing::debug!(path = request.uri().path(), "unknown path");
+    Status::not_found("the server could not find the requested resource").into_response()
+}
+
+async fn wrong_method(method: Method) -> Response {
+    Status::method_not_allowed(format!("the server does not allow the method {method}, use GET"))
+        .into_response()
+}
+
+#[cfg(test)]
+mod tests;

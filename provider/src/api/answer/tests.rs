@@ -1,0 +1,162 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::{
+    datadog::Error,
+    demand::Autoscaler,
+    query::{Query, resolve::Unresolvable},
+    selector::{Operator, Requirement, Selector},
+};
+
+const MAX_AGE: Duration = Duration::from_secs(120);
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + second).unwrap()
+}
+
+fn key() -> MetricKey {
+    let nginx = Operator::In(["nginx".to_owned()].into());
+    MetricKey {
+        namespace: "default".into(),
+        metric: "nginx.net.request_per_s".into(),
+        selector: Selector::from_iter([Requirement {
+            key: "kube_container_name".into(),
+            operator: nginx,
+        }]),
+    }
+}
+
+fn entry(sample: impl Into<Option<Sample>>, outcome: impl Into<Option<Outcome>>) -> Entry {
+    Entry {
+        name: "nginx.net.request_per_s".into(),
+        wanted_by: vec![Autoscaler {
+            namespace: "default".into(),
+            name: "nginxext".into(),
+            created: None,
+        }],
+        query: Ok(Query::new("sum:nginx.net.request_per_s{kube_container_name:nginx}.rollup(30)")),
+        rollup: Duration::from_secs(30),
+        window: Duration::from_secs(300),
+        sample: sample.into(),
+        last: outcome.into().map(|outcome| (at(0), outcome)),
+    }
+}
+
+fn snapshot(entry: Entry) -> Snapshot {
+    Snapshot { entries: [(key(), Arc::new(entry))].into(), ready: true }
+}
+
+fn failed(error: Error) -> Outcome {
+    Outcome::Failed(Arc::new(error))
+}
+
+fn rate_limited() -> Outcome {
+    failed(Error::RateLimited { reset: None })
+}
+
+fn sample(value: f64) -> Sample {
+    Sample { value, at: at(0) }
+}
+
+fn refused(entry: Entry, now: Timestamp) -> (u16, String) {
+    match answer(&key(), &snapshot(entry), now, MAX_AGE) {
+        Answer::Refusal(status) => (status.code().as_u16(), status.message().to_owned()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_fresh_sample_is_served_with_its_own_time_and_window() {
+    let answer = answer(&key(), &snapshot(entry(sample(26.0), Outcome::Sampled)), at(60), MAX_AGE);
+    let Answer::Value(value) = answer else { panic!("{answer:?}") };
+    assert_eq!(value.value, "26");
+    assert_eq!(value.timestamp, "2023-11-14T22:13:20Z");
+    assert_eq!(value.window, 30);
+    assert_eq!(value.metric_labels["kube_container_name"], "nginx");
+}
+
+#[test]
+fn a_fresh_sample_is_served_whatever_the_last_call_said() {
+    for outcome in [
+        rate_limited(),
+        failed(Error::Rejected { message: "no".into() }),
+        Outcome::NoSeries,
+        Outcome::SeveralSeries(2),
+    ] {
+        let answer = answer(&key(), &snapshot(entry(sample(1.0), outcome)), at(120), MAX_AGE);
+        assert!(matches!(answer, Answer::Value(_)), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_metric_that_nobody_wants_is_refused_at_once_with_what_is_wanted_instead() {
+    let other = MetricKey { selector: Selector::default(), ..key() };
+    let snapshot = snapshot(entry(None, None));
+    let Answer::Refusal(status) = answer(&other, &snapshot, at(0), MAX_AGE) else { panic!() };
+    assert_eq!(status.code().as_u16(), 404);
+    insta::assert_snapshot!(status.message(), @"no HPA in namespace default wants the external metric nginx.net.request_per_s with selector {}; with another selector it is wanted: {kube_container_name=nginx}");
+}
+
+#[test]
+fn before_the_hpas_are_read_nothing_is_known_to_be_unwanted() {
+    let Answer::Refusal(status) = answer(&key(), &Snapshot::default(), at(0), MAX_AGE) else {
+        panic!()
+    };
+    assert_eq!(status.code().as_u16(), 503);
+}
+
+#[test]
+fn before_the_first_answer_a_request_may_wait() {
+    let answer = answer(&key(), &snapshot(entry(None, None)), at(0), MAX_AGE);
+    assert_eq!(answer, Answer::NotAskedYet);
+}
+
+#[test]
+fn a_query_that_datadog_rejects_is_the_users_to_mend() {
+    let rejected = failed(Error::Rejected { message: "Error parsing query".into() });
+    let (code, message) = refused(entry(None, rejected), at(0));
+    assert_eq!(code, 422);
+    insta::assert_snapshot!(message, @"Datadog rejects the query: Error parsing query (query sum:nginx.net.request_per_s{kube_container_name:nginx}.rollup(30))");
+}
+
+#[test]
+fn a_metric_that_cannot_be_asked_for_is_the_users_to_mend() {
+    let name = "1up".to_owned();
+    let entry = Entry { query: Err(Unresolvable::Name { name }), ..entry(None, None) };
+    let (code, message) = refused(entry, at(0));
+    assert_eq!(code, 422);
+    assert!(message.contains("\"1up\""), "{message}");
+}
+
+#[test]
+fn trouble_with_datadog_names_its_cause_and_the_age_of_the_sample() {
+    let (code, message) = refused(entry(None, rate_limited()), at(0));
+    assert_eq!(code, 503);
+    insta::assert_snapshot!(message, @"Datadog's rate limit is used up (HTTP 429); there is no sample (query sum:nginx.net.request_per_s{kube_container_name:nginx}.rollup(30))");
+    let (code, message) = refused(entry(sample(1.0), rate_limited()), at(121));
+    assert_eq!(code, 503);
+    assert!(message.contains("the last sample is 121s old, the limit is 120s"), "{message}");
+}
+
+#[test]
+fn an_old_point_is_refused_with_its_age() {
+    let (code, message) = refused(entry(sample(1.0), Outcome::Sampled), at(121));
+    assert_eq!(code, 503);
+    insta::assert_snapshot!(message, @"the newest point of sum:nginx.net.request_per_s{kube_container_name:nginx}.rollup(30) is 121s old, the limit is 120s");
+}
+
+#[test]
+fn no_series_is_named_in_the_words_of_the_walkthrough() {
+    let (code, message) = refused(entry(None, Outcome::NoSeries), at(0));
+    assert_eq!(code, 404);
+    insta::assert_snapshot!(message, @"Returned series slice empty: Datadog has no series for sum:nginx.net.request_per_s{kube_container_name:nginx}.rollup(30) in the last 300s, check the metric's name and tags");
+}
+
+#[test]
+fn several_series_and_useless_points_are_told_apart() {
+    let (code, message) = refused(entry(None, Outcome::SeveralSeries(2)), at(0));
+    assert!(code == 422 && message.contains("2 series"), "{code} {message}");
+    let null = Outcome::NoSample(NoSample::AllNull { points: 4 });
+    let (code, message) = refused(entry(None, null), at(0));
+    assert!(code == 404 && message.contains("all 4 points are null"), "{code} {message}");
+}

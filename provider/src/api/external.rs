@@ -1,0 +1,144 @@
+//! `GET /apis/external.metrics.k8s.io/v1beta1/namespaces/{namespace}/{metric}`.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    extract::{Path, RawQuery, State},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use jiff::Timestamp;
+use tokio::time::timeout;
+
+use crate::{
+    api::{
+        Config,
+        answer::{Answer, answer, not_asked_yet},
+        selector,
+        status::Status,
+        wire::ExternalMetricValueList,
+    },
+    demand::MetricKey,
+};
+
+/// How long a request may wait for the very first answer of Datadog, and how many may wait for the
+/// same metric: the HPA controller has five workers, and none of them may be held up for long.
+const FIRST_ANSWER: Duration = Duration::from_secs(1);
+const WAITING_PER_METRIC: usize = 2;
+
+/// What the handler needs; cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct External {
+    config: Config,
+    waiting: Waiting,
+}
+
+impl External {
+    pub(super) fn new(config: Config) -> Self {
+        Self { config, waiting: Waiting::default() }
+    }
+
+    fn answer(&self, key: &MetricKey) -> Answer {
+        let snapshot = self.config.store.borrow().clone();
+        answer(key, &snapshot, Timestamp::now(), self.config.max_age)
+    }
+
+    /// Waits for the first answer to `key` within the limits above.
+    async fn first_answer(&self, key: &MetricKey) -> Answer {
+        let Some(_place) = self.waiting.enter(key) else {
+            return Answer::NotAskedYet;
+        };
+        let mut store = self.config.store.clone();
+        let answered = store.wait_for(|snapshot| {
+            snapshot.entries.get(key).is_none_or(|entry| entry.last.is_some())
+        });
+        // Whether it came, time ran out or the store is gone: the snapshot says it all.
+        let _ = timeout(FIRST_ANSWER, answered).await;
+        self.answer(key)
+    }
+}
+
+pub(super) fn routes(external: External) -> Router {
+    Router::new()
+        .route("/apis/external.metrics.k8s.io/v1beta1/namespaces/{namespace}/{metric}", get(metric))
+        .with_state(external)
+}
+
+async fn metric(
+    State(external): State<External>,
+    Path((namespace, metric)): Path<(String, String)>,
+    RawQuery(parameters): RawQuery,
+) -> Response {
+    let selector = match read_parameters(parameters.as_deref().unwrap_or_default()) {
+        Ok(selector) => selector,
+        Err(status) => return status.into_response(),
+    };
+    let key = MetricKey { namespace, metric: metric.to_lowercase(), selector };
+    let answer = match external.answer(&key) {
+        Answer::NotAskedYet => external.first_answer(&key).await,
+        answer => answer,
+    };
+    tracing::debug!(metric = %key, ?answer, "metric asked for");
+    match answer {
+        Answer::Value(value) => Json(ExternalMetricValueList::from(value)).into_response(),
+        Answer::NotAskedYet => not_asked_yet(&key).into_response(),
+        Answer::Refusal(status) => status.into_response(),
+    }
+}
+
+/// The selector; parameters that Kubernetes ignores for such a resource are ignored.
+fn read_parameters(parameters: &str) -> Result<crate::selector::Selector, Status> {
+    let mut selector = String::new();
+    for (name, value) in url::form_urlencoded::parse(parameters.as_bytes()) {
+        match name.as_ref() {
+            "labelSelector" => selector = value.into_owned(),
+            "watch" if matches!(value.as_ref(), "true" | "1") => {
+                return Err(Status::method_not_allowed("watch is not supported"));
+            }
+            _ => {}
+        }
+    }
+    selector::parse(&selector).map_err(|error| Status::bad_request(error.to_string()))
+}
+
+/// Who waits for which metric.
+#[derive(Debug, Clone, Default)]
+struct Waiting {
+    // A std lock: held for a look-up, never across an await.
+    counts: Arc<Mutex<HashMap<MetricKey, usize>>>,
+}
+
+/// A place among those who wait; given back on drop.
+struct Place {
+    waiting: Waiting,
+    key: MetricKey,
+}
+
+impl Waiting {
+    fn enter(&self, key: &MetricKey) -> Option<Place> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(key.clone()).or_default();
+        if *count >= WAITING_PER_METRIC {
+            return None;
+        }
+        *count += 1;
+        Some(Place { waiting: self.clone(), key: key.clone() })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.waiting.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.key);
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `meta/v1 Status`, the body of every error of a Kubernetes API.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+/// An error as Kubernetes' clients read it; the HPA controller shows `message` to the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    code: StatusCode,
+    reason: &'static str,
+    message: String,
+}
+
+/// Field order of `k8s.io/apimachinery/pkg/apis/meta/v1/types.go`.
+#[derive(Debug, Serialize)]
+struct Body<'a> {
+    kind: &'static str,
+    #[serde(rename = "apiVersion")]
+    api_version: &'static str,
+    metadata: Metadata,
+    status: &'static str,
+    message: &'a str,
+    reason: &'static str,
+    code: u16,
+}
+
+#[derive(Debug, Serialize)]
+struct Metadata {}
+
+impl Status {
+    /// 400: the request cannot be read.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self { code: StatusCode::BAD_REQUEST, reason: "BadRequest", message: message.into() }
+    }
+
+    /// 404.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self { code: StatusCode::NOT_FOUND, reason: "NotFound", message: message.into() }
+    }
+
+    /// 405.
+    pub fn method_not_allowed(message: impl Into<String>) -> Self {
+        Self {
+            code: StatusCode::METHOD_NOT_ALLOWED,
+            reason: "MethodNotAllowed",
+            message: message.into(),
+        }
+    }
+
+    /// 422: understood, and impossible as it is.
+    pub fn unprocessable(message: impl Into<String>) -> Self {
+        Self { code: StatusCode::UNPROCESSABLE_ENTITY, reason: "Invalid", message: message.into() }
+    }
+
+    /// 503, without `Retry-After`: client-go would sleep in the HPA controller's worker.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self {
+            code: StatusCode::SERVICE_UNAVAILABLE,
+            reason: "ServiceUnavailable",
+            message: message.into(),
+        }
+    }
+
+    /// The HTTP status.
+    pub fn code(&self) -> StatusCode {
+        self.code
+    }
+
+    /// What the user reads.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl IntoResponse for Status {
+    fn into_response(self) -> Response {
+        let body = Body {
+            kind: "Status",
+            api_version: "v1",
+            metadata: Metadata {},
+            status: "Failure",
+            message: &self.message,
+            reason: self.reason,
+            code: self.code.as_u16(),
+        };
+        (self.code, Json(body)).into_response()
+    }
+}

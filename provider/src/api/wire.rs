@@ -1,0 +1,48 @@
+//! The JSON of `external.metrics.k8s.io/v1beta1`.
+//!
+//! Field order and names of `k8s.io/metrics/pkg/apis/external_metrics/v1beta1/types.go`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// `group/version` of the API.
+pub const GROUP_VERSION: &str = "external.metrics.k8s.io/v1beta1";
+
+/// The answer to a metric path. The HPA controller adds up the values of all items, so there is
+/// exactly one.
+#[derive(Debug, Serialize)]
+pub struct ExternalMetricValueList {
+    kind: &'static str,
+    #[serde(rename = "apiVersion")]
+    api_version: &'static str,
+    metadata: BTreeMap<String, String>,
+    items: [ExternalMetricValue; 1],
+}
+
+/// One value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalMetricValue {
+    /// The name in its original case.
+    pub metric_name: String,
+    /// Labels that the selector fixes to one value.
+    pub metric_labels: BTreeMap<String, String>,
+    /// The point's own time, RFC 3339 in UTC with whole seconds.
+    pub timestamp: String,
+    /// The length of the bucket that the value stands for, seconds.
+    pub window: u64,
+    /// A canonical quantity.
+    pub value: String,
+}
+
+impl From<ExternalMetricValue> for ExternalMetricValueList {
+    fn from(item: ExternalMetricValue) -> Self {
+        Self {
+            kind: "ExternalMetricValueList",
+            api_version: GROUP_VERSION,
+            metadata: BTreeMap::new(),
+            items: [item],
+        }
+    }
+}

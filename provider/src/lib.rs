@@ -1,0 +1,34 @@
+//! External metrics for Kubernetes' Horizontal Pod Autoscaler, fed by Datadog.
+//!
+//! ```text
+//!  HPAs      demand       query         datadog            store         api
+//! (watch) ─▶ who wants ─▶ what to ask ─▶ ask (via poll) ─▶ last known ─▶ answer ─▶ HPA controller,
+//!            what         (pure)         one client        (snapshots)   (TLS)     kubectl
+//! ```
+//!
+//! The modules below are in that order. What decides (which query, which point, how old is too
+//! old, what the API says) is a pure function of data and `now`; what talks to the outside
+//! (`demand::watch`, `datadog::client`, `poll`, `serve`) is a thin shell around it. Every piece
+//! of state has one writer; readers hold a `watch::Receiver` of a snapshot and never lock.
+
+pub mod args;
+
+pub mod demand;
+pub mod selector;
+
+pub mod query;
+
+pub mod datadog;
+pub mod poll;
+
+pub mod sample;
+pub mod store;
+
+pub mod api;
+pub mod quantity;
+pub mod serve;
+
+pub mod app;
+pub mod metrics;
+pub mod shutdown;
+pub mod telemetry;

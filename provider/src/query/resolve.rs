@@ -1,0 +1,232 @@
+//! From a metric's name and selector to a query; pure.
+//!
+//! The shape is the one of Datadog's Cluster Agent
+//! (`pkg/util/kubernetes/autoscalers/datadogexternal.go`): tags sorted bytewise, joined by commas,
+//! no escaping. Set-based requirements, which it leaves out, use Datadog's boolean filters
+//! (<https://docs.datadoghq.com/metrics/advanced-filtering/>). A scope has one syntax: commas
+//! and `!` alone, or `AND` / `NOT` / `IN` throughout as soon as there is a list of values.
+
+use crate::{
+    query::{Options, Query},
+    selector::{Operator, Requirement, Selector},
+};
+
+/// Why there is no query for a metric.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unresolvable {
+    /// Datadog knows no such name, and some of them would change the meaning of the query.
+    #[error(
+        "metric name {name:?} is none that Datadog can have: a letter, then letters, digits, `_` and `.`, at most 200 characters"
+    )]
+    Name {
+        /// The name as the HPA has it.
+        name: String,
+    },
+    /// The HPA controller refuses it too, when it runs.
+    #[error(
+        "selector key {key:?} is no valid label key, use letters, digits, `-`, `_`, `.` and one `/`"
+    )]
+    Key {
+        /// The key as the HPA has it.
+        key: String,
+    },
+    /// The HPA controller refuses it too, when it runs (kubernetes#102056).
+    #[error(
+        "value {value:?} of selector key {key:?} is no valid label value, use at most 63 letters, digits, `-`, `_` and `.`"
+    )]
+    Value {
+        /// The key of the requirement.
+        key: String,
+        /// The value as the HPA has it.
+        value: String,
+    },
+}
+
+/// Longest metric name that Datadog takes
+/// (<https://docs.datadoghq.com/metrics/custom_metrics/#naming-custom-metrics>).
+const MAX_NAME: usize = 200;
+/// Longest label value (`k8s.io/apimachinery/pkg/util/validation`, `LabelValueMaxLength`).
+const MAX_VALUE: usize = 63;
+
+/// The query for the metric `name` (in its original case) over the series that `selector` selects.
+pub fn resolve(name: &str, selector: &Selector, options: &Options) -> Result<Query, Unresolvable> {
+    if !is_metric_name(name) {
+        return Err(Unresolvable::Name { name: name.to_owned() });
+    }
+    for requirement in selector.requirements() {
+        validate(requirement)?;
+    }
+    Ok(Query::new(format!(
+        "{aggregator}:{name}{{{scope}}}.rollup({rollup})",
+        aggregator = options.aggregator.as_str(),
+        scope = scope(selector),
+        rollup = options.rollup.as_secs().max(1),
+    )))
+}
+
+fn scope(selector: &Selector) -> String {
+    let boolean = selector.requirements().any(|requirement| match &requirement.operator {
+        Operator::In(values) | Operator::NotIn(values) => values.len() > 1,
+        Operator::Exists | Operator::DoesNotExist => false,
+    });
+    let mut terms: Vec<String> =
+        selector.requirements().map(|requirement| term(requirement, boolean)).collect();
+    terms.sort_unstable();
+    match (terms.is_empty(), boolean) {
+        (true, _) => "*".to_owned(),
+        (false, true) => terms.join(" AND "),
+        (false, false) => terms.join(","),
+    }
+}
+
+fn term(Requirement { key, operator }: &Requirement, boolean: bool) -> String {
+    let not = if boolean { "NOT " } else { "!" };
+    match operator {
+        Operator::In(values) => match single(values) {
+            Some(value) => format!("{key}:{value}"),
+            None => format!("{key} IN ({})", list(values)),
+        },
+        Operator::NotIn(values) => match single(values) {
+            Some(value) => format!("{not}{key}:{value}"),
+            None => format!("{key} NOT IN ({})", list(values)),
+        },
+        Operator::Exists => format!("{key}:*"),
+        Operator::DoesNotExist => format!("{not}{key}:*"),
+    }
+}
+
+fn single(values: &std::collections::BTreeSet<String>) -> Option<&String> {
+    values.first().filter(|_| values.len() == 1)
+}
+
+fn list(values: &std::collections::BTreeSet<String>) -> String {
+    values.iter().map(String::as_str).collect::<Vec<_>>().join(",")
+}
+
+fn is_metric_name(name: &str) -> bool {
+    name.len() <= MAX_NAME
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.')
+}
+
+/// Everything that could end a scope or a query early is refused: a selector must not be able to
+/// ask for other data than its own.
+fn validate(Requirement { key, operator }: &Requirement) -> Result<(), Unresolvable> {
+    let is_key_char = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let is_word_start = |c: char| c.is_ascii_alphanumeric();
+    if !key.starts_with(is_word_start)
+        || !key.chars().all(is_key_char)
+        || key.matches('/').count() > 1
+    {
+        return Err(Unresolvable::Key { key: key.clone() });
+    }
+    let values = match operator {
+        Operator::In(values) | Operator::NotIn(values) => values,
+        Operator::Exists | Operator::DoesNotExist => return Ok(()),
+    };
+    let is_value = |value: &String| {
+        !value.is_empty()
+            && value.len() <= MAX_VALUE
+            && value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    match values.iter().find(|value| !is_value(value)) {
+        Some(value) => Err(Unresolvable::Value { key: key.clone(), value: value.clone() }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, time::Duration};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::query::Aggregator;
+
+    const OPTIONS: Options =
+        Options { aggregator: Aggregator::Avg, rollup: Duration::from_secs(30) };
+
+    fn requirement(key: &str, operator: Operator) -> Requirement {
+        Requirement { key: key.into(), operator }
+    }
+
+    fn values(values: &[&str]) -> BTreeSet<String> {
+        values.iter().map(ToString::to_string).collect()
+    }
+
+    #[track_caller]
+    fn check(name: &str, requirements: Vec<Requirement>, expected: &str) {
+        let selector = requirements.into_iter().collect();
+        assert_eq!(resolve(name, &selector, &OPTIONS).unwrap().as_str(), expected);
+    }
+
+    // The first two vectors are those of Datadog's Cluster Agent (facts/datadog.md §1.1).
+    #[test]
+    fn equality_gives_sorted_tags_joined_by_commas() {
+        check(
+            "metricName1",
+            vec![
+                requirement("Zlabel1", Operator::In(values(&["foo"]))),
+                requirement("Alabel2", Operator::In(values(&["bar"]))),
+                requirement("Dlabel3", Operator::In(values(&["baz"]))),
+            ],
+            "avg:metricName1{Alabel2:bar,Dlabel3:baz,Zlabel1:foo}.rollup(30)",
+        );
+        check("metricName1", vec![], "avg:metricName1{*}.rollup(30)");
+    }
+
+    #[test]
+    fn set_based_requirements_without_lists_stay_in_the_comma_syntax() {
+        check(
+            "m",
+            vec![
+                requirement("env", Operator::In(values(&["prod"]))),
+                requirement("team", Operator::Exists),
+                requirement("zone", Operator::DoesNotExist),
+                requirement("tier", Operator::NotIn(values(&["test"]))),
+            ],
+            "avg:m{!tier:test,!zone:*,env:prod,team:*}.rollup(30)",
+        );
+    }
+
+    #[test]
+    fn a_list_turns_the_whole_scope_boolean() {
+        check(
+            "m",
+            vec![
+                requirement("env", Operator::In(values(&["prod", "staging"]))),
+                requirement("app", Operator::In(values(&["web"]))),
+                requirement("zone", Operator::DoesNotExist),
+                requirement("tier", Operator::NotIn(values(&["b", "a"]))),
+            ],
+            "avg:m{NOT zone:* AND app:web AND env IN (prod,staging) AND tier NOT IN (a,b)}.rollup(30)",
+        );
+    }
+
+    #[test]
+    fn what_could_change_the_meaning_of_the_query_is_refused() {
+        for name in ["", "1up", "a-b", "a{*},avg:other", &"a".repeat(201)] {
+            let refused = resolve(name, &Selector::default(), &OPTIONS);
+            assert_eq!(refused, Err(Unresolvable::Name { name: name.to_owned() }));
+        }
+        let selector =
+            Selector::from_iter([requirement("a", Operator::In(values(&["x},avg:other{*"])))]);
+        assert!(matches!(resolve("m", &selector, &OPTIONS), Err(Unresolvable::Value { .. })));
+        let selector = Selector::from_iter([requirement("a}", Operator::Exists)]);
+        assert!(matches!(resolve("m", &selector, &OPTIONS), Err(Unresolvable::Key { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn property_test_a_query_has_one_scope_and_no_other_braces(
+            name in "\\PC{0,12}", key in "\\PC{0,12}", value in "\\PC{0,12}"
+        ) {
+            let selector = Selector::from_iter([requirement(&key, Operator::In(values(&[&value])))]);
+            if let Ok(query) = resolve(&name, &selector, &OPTIONS) {
+                let braces: String = query.as_str().chars().filter(|c| "{}()".contains(*c)).collect();
+                prop_assert_eq!(braces, "{}()");
+            }
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The real client and the real poll loop against an in-process fake Datadog, and against canned
+//! bytes where the fake has no such fault.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "the helpers of these tests fail as the tests themselves do"
+)]
+
+use std::{sync::Arc, time::Duration};
+
+use fake_datadog::{
+    FakeDatadog,
+    control::{Effect, Endpoint, Fault, Script, Shape, Span},
+};
+use jiff::Timestamp;
+use provider::{
+    datadog::{Client, Error, ask, batch::Limits, client::Keys},
+    demand::{Autoscaler, Demand, MetricKey},
+    metrics::Metrics,
+    poll::{Config, Poll},
+    query::{Aggregator, Options, Query},
+    selector::Selector,
+    store::{Entry, Outcome, Snapshot},
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+async fn fake() -> FakeDatadog {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    FakeDatadog::start().await.unwrap()
+}
+
+const TIMEOUT: Duration = Duration::from_millis(500);
+
+fn client_with(url: &str, keys: Keys, timeout: Duration) -> Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::new(&Url::parse(url).unwrap(), keys, timeout).unwrap()
+}
+
+fn client(fake: &FakeDatadog) -> Client {
+    client_with(fake.url().as_str(), right_keys(), TIMEOUT)
+}
+
+fn right_keys() -> Keys {
+    Keys {
+        api: fake_datadog::keys::DEFAULT_API_KEY.into(),
+        app: fake_datadog::keys::DEFAULT_APP_KEY.into(),
+    }
+}
+
+fn wrong_keys() -> Keys {
+    Keys { api: "wrong".into(), app: "wrong".into() }
+}
+
+/// A series that has had this value for a minute.
+fn constant(metric: &str, value: f64) -> Script {
+    let since = fake_datadog::control::Start::Ago(Span::from_secs(60));
+    Script::new(metric, ["queue:a"], Shape::Constant(value)).starting(since)
+}
+
+fn query(metric: &str) -> Query {
+    Query::new(format!("avg:{metric}{{queue:a}}.rollup(1)"))
+}
+
+async fn query_one(client: &Client) -> Result<usize, Error> {
+    let series = client.query(&[query("depth")], Timestamp::now(), MINUTE).await?;
+    Ok(series[0].len())
+}
+
+#[tokio::test]
+async fn several_queries_share_a_request_and_get_their_own_series() {
+    let fake = fake().await;
+    fake.script(constant("depth", 4.0)).unwrap();
+    fake.script(constant("rate", 5.0)).unwrap();
+    let queries = [query("rate"), query("absent"), query("depth")];
+    let series = client(&fake).query(&queries, Timestamp::now(), MINUTE).await.unwrap();
+    let values: Vec<Option<f64>> = series
+        .iter()
+        .map(|series| series.first().and_then(|one| one.points.last().and_then(|point| point.1)))
+        .collect();
+    assert_eq!(values, [Some(5.0), None, Some(4.0)]);
+    assert_eq!(fake.requests().total, 1);
+}
+
+#[tokio::test]
+async fn rejected_keys_are_named_as_such() {
+    let fake = fake().await;
+    let error =
+        query_one(&client_with(fake.url().as_str(), wrong_keys(), TIMEOUT)).await.unwrap_err();
+    assert!(matches!(error, Error::Forbidden { status: 403, .. }), "{error}");
+    assert!(error.to_string().contains("check DD_API_KEY, DD_APP_KEY and DD_SITE"), "{error}");
+}
+
+#[tokio::test]
+async fn limits_and_failures_of_datadog_are_told_apart() {
+    let fake = fake().await;
+    let client = client(&fake);
+    for (code, expected) in
+        [(429, "rate_limit_error"), (500, "other_http_error"), (422, "unprocessable_entity_error")]
+    {
+        let fault = Fault::new("status", Effect::status(code)).on(Endpoint::Query);
+        fake.fault(fault).unwrap();
+        assert_eq!(query_one(&client).await.unwrap_err().metric_label(), expected, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_datadog_is_a_timeout_that_names_its_limit() {
+    let fake = fake().await;
+    let slow = Effect::Delay(Span::from_secs(30));
+    fake.fault(Fault::new("slow", slow).on(Endpoint::Query)).unwrap();
+    let error = query_one(&client(&fake)).await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    assert!(error.to_string().contains("within 500ms"), "{error}");
+}
+
+#[tokio::test]
+async fn nobody_at_the_endpoint_is_unreachable_and_the_query_stays_out_of_the_message() {
+    let fake = fake().await;
+    let url = fake.url().clone();
+    drop(fake);
+    let error = query_one(&client_with(url.as_str(), wrong_keys(), TIMEOUT)).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert!(!error.to_string().contains("depth"), "{error}");
+}
+
+#[tokio::test]
+async fn hostile_bodies_are_malformed_answers() {
+    for body in
+        ["", "<html>", "{\"status\":\"ok\",\"series\":7}", "{\"status\":\"ok\",\"series\":[{}"]
+    {
+        let server = MockServer::start().await;
+        let answer = ResponseTemplate::new(200).set_body_string(body);
+        Mock::given(any()).respond_with(answer).mount(&server).await;
+        let error =
+            query_one(&client_with(&server.uri(), wrong_keys(), TIMEOUT)).await.unwrap_err();
+        assert!(matches!(error, Error::Malformed { .. }), "{body}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_query_hurts_only_itself() {
+    let fake = fake().await;
+    fake.script(constant("depth", 4.0)).unwrap();
+    let bad = Query::new("avg:depth{queue:a");
+    let mut queries = vec![query("depth"); 20];
+    queries.insert(13, bad.clone());
+    let metrics = Metrics::default();
+    let answers = ask(&client(&fake), queries, Timestamp::now(), MINUTE, &metrics).await;
+    assert_eq!(answers.len(), 21);
+    for (position, (query, answer)) in answers.iter().enumerate() {
+        match answer {
+            Ok(series) => assert_eq!(series.len(), 1, "{position}"),
+            Err(error) => {
+                assert_eq!((position, query), (13, &bad));
+                assert!(error.is_about_a_query(), "{error}");
+            }
+        }
+    }
+    // One for the batch, and two for each halving on the way to the bad one.
+    assert!(fake.requests().total <= 11, "{}", fake.requests().total);
+}
+
+#[tokio::test]
+async fn rejected_keys_are_not_asked_for_again_in_halves() {
+    let fake = fake().await;
+    let client = client_with(fake.url().as_str(), wrong_keys(), TIMEOUT);
+    ask(&client, vec![query("a"), query("b")], Timestamp::now(), MINUTE, &Metrics::default()).await;
+    assert_eq!(fake.requests().total, 1);
+}
+
+// === the poll loop ===
+
+struct Polling {
+    demand: watch::Sender<Option<Arc<Demand>>>,
+    store: watch::Receiver<Arc<Snapshot>>,
+    stop: CancellationToken,
+}
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn poll(client: Client, refresh_period: Duration) -> Polling {
+    let config = Config {
+        refresh_period,
+        window: MINUTE,
+        query: Options { aggregator: Aggregator::Avg, rollup: Duration::from_secs(1) },
+        batch: Limits::DATADOG,
+        max_parallel: 2,
+    };
+    let (demand, demand_receiver) = watch::channel(None);
+    let (store_sender, store) = watch::channel(Arc::default());
+    let stop = CancellationToken::new();
+    let poll = Poll::new(client, config, Arc::default(), store_sender);
+    tokio::spawn(poll.run(demand_receiver, stop.clone()));
+    Polling { demand, store, stop }
+}
+
+fn key(metric: &str) -> MetricKey {
+    MetricKey { namespace: "default".into(), metric: metric.into(), selector: Selector::default() }
+}
+
+fn demand(metrics: &[&str]) -> Arc<Demand> {
+    let mut demand = Demand::default();
+    for metric in metrics {
+        let autoscaler =
+            Autoscaler { namespace: "default".into(), name: "hpa".into(), created: None };
+        demand.add(key(metric), (*metric).into(), autoscaler);
+    }
+    Arc::new(demand)
+}
+
+/// Waits until the entry of `metric` is as wanted, with a wide deadline for a busy machine.
+async fn entry(polling: &Polling, metric: &str, wanted: impl Fn(&Entry) -> bool) -> Arc<Entry> {
+    let mut store = polling.store.clone();
+    let key = key(metric);
+    let found = store.wait_for(|snapshot| snapshot.entries.get(&key).is_some_and(|e| wanted(e)));
+    let snapshot = tokio::time::timeout(Duration::from_secs(20), found).await;
+    snapshot.expect("not seen in time").unwrap().entries[&key].clone()
+}
+
+#[tokio::test]
+async fn new_demand_is_asked_for_at_once_and_then_refreshed() {
+    let fake = fake().await;
+    fake.script(constant("depth", 4.0)).unwrap();
+    let polling = poll(client(&fake), Duration::from_secs(3600));
+    polling.demand.send_replace(Some(demand(&["depth"])));
+    let first = entry(&polling, "depth", |entry| entry.sample.is_some()).await;
+    assert!((first.sample.unwrap().value - 4.0).abs() < 1e-9);
+
+    let polling = poll(client(&fake), Duration::from_millis(50));
+    polling.demand.send_replace(Some(demand(&["depth"])));
+    entry(&polling, "depth", |entry| entry.sample.is_some()).await;
+    fake.script(constant("depth", 9.0)).unwrap();
+    entry(&polling, "depth", |entry| entry.sample.is_some_and(|sample| sample.value > 8.0)).await;
+}
+
+#[tokio::test]
+async fn an_outage_is_reported_and_recovered_from_without_losing_the_sample() {
+    let fake = fake().await;
+    fake.script(constant("depth", 4.0)).unwrap();
+    let polling = poll(client(&fake), Duration::from_millis(50));
+    polling.demand.send_replace(Some(demand(&["depth"])));
+    entry(&polling, "depth", |entry| entry.sample.is_some()).await;
+    fake.fault(Fault::new("down", Effect::status(503)).on(Endpoint::Query)).unwrap();
+    let failed = |entry: &Entry| matches!(entry.last, Some((_, Outcome::Failed(_))));
+    assert!(entry(&polling, "depth", failed).await.sample.is_some());
+    fake.clear_faults();
+    let good = |entry: &Entry| matches!(entry.last, Some((_, Outcome::Sampled)));
+    entry(&polling, "depth", good).await;
+}
+
+#[tokio::test]
+async fn a_typo_has_no_series_and_others_are_not_touched_by_it() {
+    let fake = fake().await;
+    fake.script(constant("depth", 4.0)).unwrap();
+    let polling = poll(client(&fake), Duration::from_secs(3600));
+    polling.demand.send_replace(Some(demand(&["depht", "depth"])));
+    entry(&polling, "depht", |entry| matches!(entry.last, Some((_, Outcome::NoSeries)))).await;
+    entry(&polling, "depth", |entry| entry.sample.is_some()).await;
+}
+
+#[tokio::test]
+async fn a_slow_answer_holds_up_no_new_demand() {
+    let fake = fake().await;
+    fake.script(constant("depth", 4.0)).unwrap();
+    let slow = Effect::Delay(Span::from_secs(30));
+    fake.fault(Fault::new("slow", slow).on(Endpoint::Query).times(1)).unwrap();
+    // Longer than this test waits: only a call beside the slow one can bring the answer.
+    let client = client_with(fake.url().as_str(), right_keys(), MINUTE);
+    let polling = poll(client, Duration::from_secs(3600));
+    polling.demand.send_replace(Some(demand(&["other"])));
+    faults_are_spent(&fake).await;
+    polling.demand.send_replace(Some(demand(&["other", "depth"])));
+    let arrived = entry(&polling, "depth", |entry| entry.last.is_some()).await;
+    assert!(arrived.last.is_some());
+}
+
+/// Waits until no fault is in force any more: the last one has hit its request.
+async fn faults_are_spent(fake: &FakeDatadog) {
+    let control = fake_datadog::control::Client::new(fake.url().clone()).unwrap();
+    let spent = async { while 0 < control.health().await.unwrap().faults {} };
+    tokio::time::timeout(Duration::from_secs(20), spent).await.expect("not spent in time");
+}

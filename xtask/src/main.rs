@@ -1,0 +1,42 @@
+//! `cargo xtask`: the project's commands. One file each; what is heavy lives in crates of its own.
+
+#![allow(clippy::print_stdout, reason = "a command prints its report")]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod e2e;
+mod project;
+mod test;
+mod tidy;
+
+/// The project's commands
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring up a cluster, put real load on a real nginx, and assert that the HPA follows
+    E2e(e2e::Args),
+    /// Everything that CI checks: format, lints, tests, docs, dependencies, file sizes, e2e
+    Test(test::Args),
+    /// Check what no compiler checks: file sizes and stray references
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().command {
+        Command::E2e(args) => e2e::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}
