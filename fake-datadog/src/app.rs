@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    io::Write,
+    io::{IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -149,8 +149,10 @@ impl Signals {
 
 fn init_log(args: &LogArgs) {
     let LogArgs { log_format, log_level } = args;
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(log_level.to_filter()).with_writer(io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(log_level.to_filter())
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
     match log_format {
         LogFormat::Plain => subscriber.init(),
         LogFormat::Json => subscriber.json().init(),
