@@ -9,7 +9,7 @@ use std::{
     time::SystemTime,
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -56,9 +56,16 @@ async fn run_scenarios(args: Run) -> anyhow::Result<ExitCode> {
     let scenarios =
         if args.scenario.is_empty() { vec![Scenario::Walkthrough] } else { args.scenario };
     let ours = beside_us()?;
+    let provider = args.provider.unwrap_or_else(|| ours.join("datadog-cluster-agent"));
+    ensure!(
+        provider.is_file(),
+        "there is no provider at {}: start with `cargo xtask e2e`, which builds it, or name one \
+         with --provider",
+        provider.display()
+    );
     let mut world = World {
         options: args.assets.options()?,
-        provider: args.provider.unwrap_or_else(|| ours.join("datadog-cluster-agent")),
+        provider,
         ours,
         root: repository()?,
         settings: Settings { rate_per_s: args.rate },

@@ -59,7 +59,7 @@ pub struct Run {
     #[arg(long, default_value = "5m", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub timeout: Duration,
     /// Load in requests per second
-    #[arg(long, default_value_t = 25.0, value_name = "RATE")]
+    #[arg(long, default_value_t = 25.0, value_parser = rate, value_name = "RATE")]
     pub rate: f64,
     /// Repeats the random choices of an earlier run (ports) [default: random]
     #[arg(long, value_name = "N")]
@@ -85,6 +85,12 @@ pub enum Backend {
     Auto,
     /// Real control plane as processes on loopback; needs no docker
     Local,
+}
+
+/// Beyond these the load generator itself would refuse, after the cluster has been started.
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate| (0.1..=10_000.0).contains(rate));
+    rate.ok_or_else(|| "give requests per second, 0.1 to 10000".to_owned())
 }
 
 #[cfg(test)]

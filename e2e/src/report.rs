@@ -1,4 +1,4 @@
-//! Shows a run to people: while it goes on ([`watch`]), and at its end ([`text`]).
+//! Shows a run to people: while it goes on ([`watch`]), and at its end ([`text()`]).
 //!
 //! Everything here takes data and a place to write to; the model is in [`crate::outcome`].
 

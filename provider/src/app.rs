@@ -114,18 +114,23 @@ async fn start_external_metrics(
 }
 
 async fn kube_config(args: &Run) -> anyhow::Result<kube::Config> {
-    match &args.kubeconfig {
-        Some(file) => {
-            let unusable = || format!("kubeconfig {} cannot be used", file.display());
-            let kubeconfig = Kubeconfig::read_from(file).with_context(unusable)?;
-            kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-                .await
-                .with_context(unusable)
+    let Some(file) = &args.kubeconfig else {
+        return kube::Config::infer().await.context(
+            "no way to reach kube-apiserver: run in a cluster, or give --kubeconfig FILE",
+        );
+    };
+    let read = match Kubeconfig::read_from(file) {
+        Ok(kubeconfig) => {
+            kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await
         }
-        None => kube::Config::infer()
-            .await
-            .context("no way to reach kube-apiserver: run in a cluster, or give --kubeconfig FILE"),
-    }
+        Err(error) => Err(error),
+    };
+    read.map_err(|error| {
+        // The first line says what and where; a YAML error goes on with a picture of the file.
+        let error = error.to_string();
+        let error = error.lines().next().unwrap_or_default();
+        anyhow!("kubeconfig {} cannot be used: {error}", file.display())
+    })
 }
 
 /// The long-lived tasks. The first to end ends all: a provider that lost one of its parts must not

@@ -1,7 +1,9 @@
 //! The log.
 
 use clap::ValueEnum;
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 /// How a line of the log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -21,11 +23,21 @@ pub struct LevelError {
     reason: String,
 }
 
+fn filter(level: &str) -> Result<EnvFilter, LevelError> {
+    let error = |reason: String| LevelError { level: level.to_owned(), reason };
+    // A word that is no level would be taken for the name of a module, and silence all others.
+    if !level.contains('=')
+        && let Some(word) = level.split(',').find(|word| word.parse::<LevelFilter>().is_err())
+    {
+        return Err(error(format!("{word:?} is no level")));
+    }
+    EnvFilter::try_new(level).map_err(|failed| error(failed.to_string()))
+}
+
 /// Logs to standard error from `level` on; a level or `tracing` directives such as
 /// `info,provider::poll=debug`.
 pub fn init(level: &str, format: Format) -> Result<(), LevelError> {
-    let filter = EnvFilter::try_new(level)
-        .map_err(|error| LevelError { level: level.to_owned(), reason: error.to_string() })?;
+    let filter = filter(level)?;
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     // A subscriber that is there already (in tests) stays.
@@ -34,4 +46,21 @@ pub fn init(level: &str, format: Format) -> Result<(), LevelError> {
         Format::Json => registry.with(layer.json()).try_init(),
     };
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_directives_are_read_and_a_typo_is_named() {
+        for good in ["info", "WARN", "off", "info,provider::poll=debug"] {
+            assert!(filter(good).is_ok(), "{good}");
+        }
+        assert_eq!(
+            filter("loud").unwrap_err().to_string(),
+            "log level \"loud\" cannot be read (\"loud\" is no level), use error, warn, info, debug or trace"
+        );
+        assert!(filter("provider=loud").is_err());
+    }
 }

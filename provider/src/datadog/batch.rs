@@ -7,7 +7,7 @@ use crate::query::Query;
 pub struct Limits {
     /// Queries in one request, at least one.
     pub queries: usize,
-    /// Characters of the URL-escaped queries, each counted with [`SEPARATOR`] more; keeps the URL
+    /// Characters of the URL-escaped queries, each counted with 16 more; keeps the URL
     /// below the length at which Datadog answers 414.
     pub characters: usize,
 }
