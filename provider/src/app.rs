@@ -113,6 +113,17 @@ async fn start_external_metrics(
     Ok(ExternalMetrics { api, namespace })
 }
 
+/// An error with its causes on one line, without those that the message before them repeats.
+pub fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line = if line.is_empty() { cause } else { format!("{line}: {cause}") };
+        }
+    }
+    line
+}
+
 async fn kube_config(args: &Run) -> anyhow::Result<kube::Config> {
     let Some(file) = &args.kubeconfig else {
         return kube::Config::infer().await.context(
@@ -168,5 +179,16 @@ impl Tasks {
             failure.get_or_insert(error);
         }
         failure.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_line_that_says_everything_once() {
+        let error = anyhow!("no such file").context("file x: no such file").context("start failed");
+        assert_eq!(one_line(&error), "start failed: file x: no such file");
     }
 }

@@ -11,7 +11,7 @@ async fn main() -> ExitCode {
     match provider::app::run(provider::args::Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("datadog-cluster-agent: {error:#}");
+            eprintln!("datadog-cluster-agent: {}", provider::app::one_line(&error));
             ExitCode::FAILURE
         }
     }
