@@ -120,7 +120,7 @@ impl Observer {
             }
         };
         match tokio::time::timeout(deadline, waiting).await {
-            Ok(()) => Ok(self.now().describe()),
+            Ok(()) => Ok(self.now().counts()),
             Err(_) => Err(format!(
                 "not within {}; last seen: {}",
                 humantime::format_duration(deadline),
@@ -152,8 +152,8 @@ impl Observer {
 }
 
 impl Seen {
-    /// One line for people.
-    pub fn describe(&self) -> String {
+    /// Value and counts, for people.
+    pub fn counts(&self) -> String {
         let number = |number: Option<i32>| number.map_or("?".to_owned(), |n| n.to_string());
         let value = match (&self.served, &self.refusal) {
             (_, Some(refusal)) => format!("no value ({refusal})"),
@@ -161,17 +161,21 @@ impl Seen {
             (None, None) => "no value yet".to_owned(),
         };
         let desired = self.hpa.as_ref().map(|hpa| hpa.desired_replicas);
-        let replicas = format!(
-            "desired {}, replicas {}, ready {}",
+        format!(
+            "{value}, desired {}, replicas {}, ready {}",
             number(desired),
             number(self.replicas),
             number(self.ready)
-        );
+        )
+    }
+
+    /// The same with what the HPA says about it.
+    pub fn describe(&self) -> String {
         let conditions = ["ScalingActive", "ScalingLimited"].into_iter().filter_map(|type_| {
             let (type_, status, reason) = self.condition(type_)?;
             Some(format!("{type_} {status} ({reason})"))
         });
-        [value, replicas].into_iter().chain(conditions).collect::<Vec<_>>().join(", ")
+        [self.counts()].into_iter().chain(conditions).collect::<Vec<_>>().join(", ")
     }
 
     /// Whether the HPA wants, the Deployment has, and the nodes run exactly `count` replicas.
@@ -192,7 +196,8 @@ impl Seen {
     fn observation(&self) -> Observation {
         Observation {
             value: self.served.as_ref().map(|served| served.value),
-            desired: self.hpa.as_ref().map(|hpa| hpa.desired_replicas),
+            // Until the controller has read the metric once, its status says 0, which is no wish.
+            desired: self.hpa.as_ref().map(|hpa| hpa.desired_replicas).filter(|count| 0 < *count),
             current: self.hpa.as_ref().and_then(|hpa| hpa.current_replicas),
             ready: self.ready,
         }

@@ -26,7 +26,7 @@ pub fn parse(text: &str) -> Result<Selector, SyntaxError> {
         if parser.rest.is_empty() {
             break;
         }
-        parser.expect(',', "`,` or the end")?;
+        parser.expect(",", "`,` or the end")?;
         if parser.rest.is_empty() {
             return Err(parser.error("a requirement"));
         }
@@ -41,14 +41,14 @@ struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     fn requirement(&mut self) -> Result<Requirement, SyntaxError> {
-        if self.take('!') {
+        if self.take("!") {
             let key = self.key()?;
             return Ok(Requirement { key, operator: Operator::DoesNotExist });
         }
         let key = self.key()?;
-        let operator = if self.take_str("!=") {
+        let operator = if self.take("!=") {
             Operator::NotIn(BTreeSet::from([self.word().to_owned()]))
-        } else if self.take_str("==") || self.take('=') {
+        } else if self.take("==") || self.take("=") {
             Operator::In(BTreeSet::from([self.word().to_owned()]))
         } else {
             match self.word() {
@@ -73,14 +73,14 @@ impl<'a> Parser<'a> {
     }
 
     fn values(&mut self) -> Result<BTreeSet<String>, SyntaxError> {
-        self.expect('(', "`(`")?;
+        self.expect("(", "`(`")?;
         let mut values = BTreeSet::new();
         loop {
             values.insert(self.word().to_owned());
-            if self.take(')') {
+            if self.take(")") {
                 return Ok(values);
             }
-            self.expect(',', "`,` or `)`")?;
+            self.expect(",", "`,` or `)`")?;
         }
     }
 
@@ -94,29 +94,14 @@ impl<'a> Parser<'a> {
         word
     }
 
-    fn take(&mut self, symbol: char) -> bool {
-        match self.rest.strip_prefix(symbol) {
-            Some(rest) => {
-                self.rest = rest;
-                self.skip_blanks();
-                true
-            }
-            None => false,
-        }
+    fn take(&mut self, symbol: &str) -> bool {
+        let Some(rest) = self.rest.strip_prefix(symbol) else { return false };
+        self.rest = rest;
+        self.skip_blanks();
+        true
     }
 
-    fn take_str(&mut self, symbol: &str) -> bool {
-        match self.rest.strip_prefix(symbol) {
-            Some(rest) => {
-                self.rest = rest;
-                self.skip_blanks();
-                true
-            }
-            None => false,
-        }
-    }
-
-    fn expect(&mut self, symbol: char, expected: &'static str) -> Result<(), SyntaxError> {
+    fn expect(&mut self, symbol: &str, expected: &'static str) -> Result<(), SyntaxError> {
         if self.take(symbol) { Ok(()) } else { Err(self.error(expected)) }
     }
 
