@@ -19,6 +19,7 @@ use std::{
 
 use e2e::{
     guard::{self, Guard, State},
+    interrupt,
     process::{
         Launch, Processes,
         identity::{Identity, group_members},
@@ -27,6 +28,7 @@ use e2e::{
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 use tokio::time::{self, Instant};
+use tokio_util::sync::CancellationToken;
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// Tells `acts_the_runner` where to work.
@@ -85,7 +87,13 @@ async fn acts_the_runner() {
                 .unwrap();
             guard.detach().await.unwrap();
         }
-        _ => std::future::pending().await,
+        _ => {
+            // As the harness does: where a shell started us in the background, SIGINT is ignored,
+            // and only a handler of our own hears it.
+            let stop = CancellationToken::new();
+            interrupt::cancel_on_signal(stop.clone()).unwrap();
+            stop.cancelled().await;
+        }
     }
 }
 
@@ -154,7 +162,7 @@ async fn runner(ending: &str) -> Option<Runner> {
 impl Runner {
     /// By id and start time; also of what is started in the group after it was listed.
     async fn leaves_nothing(&mut self) {
-        self.process.wait().unwrap();
+        until("the runner has ended", || self.process.try_wait().unwrap()).await;
         let group = self.told.guard.pid();
         until("every process has ended", || {
             let listed = self.told.others.iter().chain([&self.told.guard]);
