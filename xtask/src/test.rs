@@ -38,7 +38,10 @@ const STEPS: [(&str, Step); 7] = [
         let clippy = cargo(shell, &["clippy", "--workspace", "--all-targets", "--quiet"]);
         passed(clippy.args(["--", "-D", "warnings"]))
     }),
-    ("tests", |shell, _| {
+    ("tests", |shell, args| {
+        if args.assets.is_none() {
+            println!("skipped: tests that need a kube-apiserver, without --assets or E2E_ASSETS");
+        }
         // A snapshot that differs fails; it is not written.
         passed(cargo(shell, &["test", "--workspace", "--no-fail-fast"]).env("INSTA_UPDATE", "no"))
     }),
