@@ -55,7 +55,7 @@ pub struct Run {
     /// Leave the cluster running; says how to use and how to remove it
     #[arg(long)]
     pub keep: bool,
-    /// Time limit for each scenario, its cluster included
+    /// Time limit for each scenario, its cluster included, the search for programs not
     #[arg(long, default_value = "5m", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub timeout: Duration,
     /// Load in requests per second

@@ -24,11 +24,12 @@ pub struct Timings {
 }
 
 impl Timings {
-    /// As quick as a run can be without the load's own unevenness becoming the signal.
+    /// As quick as a run can be without the load's own unevenness becoming the signal: at 25 requests
+    /// per second one more or less in a second is 4 %, and 27 and a bit already ask for 4 replicas.
     pub const FAST: Self = Self {
         hpa_sync: Duration::from_millis(500),
         downscale_window: Duration::ZERO,
-        check_interval: Duration::from_secs(1),
+        check_interval: Duration::from_secs(2),
     };
 }
 

@@ -289,12 +289,13 @@ async fn read_value(client: Client, watched: Watched, shared: Arc<Shared>) {
     }
 }
 
-/// The mean over the distinct points from `start` on that `history` shows as served, or `None` where
-/// there is none.
-pub fn mean_served(history: &[Seen], start: Timestamp) -> Option<f64> {
-    let served = history.iter().filter_map(|seen| seen.served.as_ref());
+/// The mean over the distinct points that `history` shows as served, without the one that was known at
+/// its beginning; `None` where there is none.
+pub fn mean_served(history: &[Seen]) -> Option<f64> {
+    let mut served = history.iter().filter_map(|seen| seen.served.as_ref());
+    let known = served.next()?.point;
     let mut points: Vec<(Timestamp, f64)> =
-        served.filter(|served| start <= served.point).map(|s| (s.point, s.value)).collect();
+        served.filter(|served| known < served.point).map(|s| (s.point, s.value)).collect();
     points.dedup_by_key(|(point, _)| *point);
     #[expect(clippy::cast_precision_loss, reason = "a few dozen points")]
     let count = points.len() as f64;

@@ -8,7 +8,8 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use futures::FutureExt;
+use futures::{FutureExt, TryFutureExt};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -44,7 +45,7 @@ pub struct World {
     pub settings: Settings,
     /// For random choices.
     pub seed: u64,
-    /// Limit for the whole run.
+    /// Limit for a run, from when the programs are there.
     pub timeout: Duration,
     /// Where runs that did not pass leave what explains them.
     pub artifacts: PathBuf,
@@ -64,20 +65,25 @@ impl World {
     pub async fn run(&self, scenario: Scenario) -> anyhow::Result<Outcome> {
         let (recorder, events) = Recorder::new(scenario.name(), "local");
         let watching = tokio::spawn(report::watch(self.view, self.colour, events));
-        let deadline = tokio::time::Instant::now() + self.timeout;
-        let started = Box::pin(self.within(deadline, &recorder, self.start(&recorder))).await;
+        let started = Box::pin(self.start(&recorder)).await;
         let outcome = match started {
             Err(error) => recorder.finish(&Err(error), self.seed),
-            Ok(cluster) => Box::pin(self.run_on(cluster, scenario, deadline, &recorder)).await,
+            Ok((cluster, deadline)) => {
+                Box::pin(self.run_on(cluster, scenario, deadline, &recorder)).await
+            }
         };
         watching.await.context("the view of the run broke down")??;
         Ok(outcome)
     }
 
-    async fn start(&self, recorder: &Recorder) -> anyhow::Result<LocalCluster> {
-        let programs = recorder
-            .phase("programs", assets::find(&self.options, &|line| recorder.note(line)))
-            .await?;
+    /// A cluster, and when the run on it must have ended. The clock starts when the programs are
+    /// there: to build them the first time takes longer than any run.
+    async fn start(&self, recorder: &Recorder) -> anyhow::Result<(LocalCluster, Instant)> {
+        let note = |line: &str| recorder.note(line);
+        let find = recorder
+            .phase("programs", assets::find(&self.options, &note))
+            .map_err(anyhow::Error::from);
+        let programs = self.within(None, recorder, find).await?;
         let plan = crate::cluster::local::Plan {
             programs,
             ours: self.ours.clone(),
@@ -86,14 +92,16 @@ impl World {
             seed: self.seed,
             timings: Timings::FAST,
         };
-        Box::pin(recorder.phase("control plane", LocalCluster::start(plan))).await
+        let deadline = Instant::now() + self.timeout;
+        let start = Box::pin(recorder.phase("control plane", LocalCluster::start(plan)));
+        Ok((self.within(Some(deadline), recorder, start).await?, deadline))
     }
 
     async fn run_on(
         &self,
         cluster: LocalCluster,
         scenario: Scenario,
-        deadline: tokio::time::Instant,
+        deadline: Instant,
         recorder: &Recorder,
     ) -> Outcome {
         let work = async {
@@ -102,7 +110,7 @@ impl World {
                 broken = cluster.broken() => Err(broken),
             }
         };
-        let result = Box::pin(self.within(deadline, recorder, work)).await;
+        let result = Box::pin(self.within(Some(deadline), recorder, work)).await;
         let mut outcome = recorder.finish(&result, self.seed);
         if outcome.verdict != Verdict::Passed {
             let folder = self.artifacts.join(cluster.run_name());
@@ -121,21 +129,26 @@ impl World {
         outcome
     }
 
-    /// Runs `work` until the deadline, Ctrl-C or a panic, which all end as errors.
+    /// Runs `work` until the deadline, if there is one, Ctrl-C or a panic, which all end as errors.
     async fn within<T>(
         &self,
-        deadline: tokio::time::Instant,
+        deadline: Option<Instant>,
         recorder: &Recorder,
         work: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
         let caught = AssertUnwindSafe(work).catch_unwind();
+        let over = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             result = caught => result.unwrap_or_else(|panic| Err(anyhow!("panic: {}", words(&*panic)))),
             () = self.stop.cancelled() => bail!("interrupted"),
-            () = tokio::time::sleep_until(deadline) => bail!(
-                "not decided within {} (--timeout), while in phase {}",
-                humantime::format_duration(self.timeout),
-                recorder.current_phase().unwrap_or_default()
+            () = over => bail!(
+                "not decided within {} (--timeout)",
+                humantime::format_duration(self.timeout)
             ),
         }
     }
