@@ -83,7 +83,7 @@ impl World {
         let find = recorder
             .phase("programs", assets::find(&self.options, &note))
             .map_err(anyhow::Error::from);
-        let programs = self.within(None, recorder, find).await?;
+        let programs = self.within(None, find).await?;
         let plan = crate::cluster::local::Plan {
             programs,
             ours: self.ours.clone(),
@@ -94,7 +94,7 @@ impl World {
         };
         let deadline = Instant::now() + self.timeout;
         let start = Box::pin(recorder.phase("control plane", LocalCluster::start(plan)));
-        Ok((self.within(Some(deadline), recorder, start).await?, deadline))
+        Ok((self.within(Some(deadline), start).await?, deadline))
     }
 
     async fn run_on(
@@ -110,7 +110,7 @@ impl World {
                 broken = cluster.broken() => Err(broken),
             }
         };
-        let result = Box::pin(self.within(Some(deadline), recorder, work)).await;
+        let result = Box::pin(self.within(Some(deadline), work)).await;
         let mut outcome = recorder.finish(&result, self.seed);
         if outcome.verdict != Verdict::Passed {
             let folder = self.artifacts.join(cluster.run_name());
@@ -133,7 +133,6 @@ impl World {
     async fn within<T>(
         &self,
         deadline: Option<Instant>,
-        recorder: &Recorder,
         work: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
         let caught = AssertUnwindSafe(work).catch_unwind();
