@@ -242,7 +242,10 @@ async fn watch_hpa(client: Client, watched: Watched, shared: Arc<Shared>) {
         let status = hpa.status.filter(|status| status.conditions.is_some());
         shared.update(|seen| {
             seen.hpa = status;
-            seen.served = served.or_else(|| seen.served.take());
+            if let Some(served) = served {
+                seen.served = Some(served);
+                seen.refusal = None;
+            }
         });
     }
 }
