@@ -87,7 +87,8 @@ pub enum Backend {
     Local,
 }
 
-/// Beyond these the load generator itself would refuse, after the cluster has been started.
+/// Asked for here, so that a typo is misuse: the load generator, whose own bounds are wider, would
+/// refuse a rate only after the cluster has been started.
 fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate| (0.1..=10_000.0).contains(rate));
     rate.ok_or_else(|| "give requests per second, 0.1 to 10000".to_owned())

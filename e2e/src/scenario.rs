@@ -190,7 +190,12 @@ async fn scale_down(observer: &Observer, recorder: &Recorder) -> anyhow::Result<
 fn judge<C: Cluster>(cluster: &C, observer: &Observer, recorder: &Recorder) -> anyhow::Result<()> {
     let counts = recorder.timeline().desired_counts();
     let path: Vec<String> = counts.iter().map(ToString::to_string).collect();
-    recorder.fact("replicas wanted", path.join(" → "));
+    let path = path.join(" → ");
+    let highest = counts.into_iter().max().unwrap_or_default();
+    recorder.assertion(
+        "no more than 3 replicas were ever wanted",
+        if highest == SCALED { Ok(path) } else { Err(path) },
+    )?;
     recorder.assertion(
         "every decision follows from its value by the HPA's arithmetic",
         observer.decisions().map(|count| format!("{count} statuses explained")),

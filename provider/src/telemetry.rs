@@ -26,9 +26,8 @@ pub struct LevelError {
 fn filter(level: &str) -> Result<EnvFilter, LevelError> {
     let error = |reason: String| LevelError { level: level.to_owned(), reason };
     // A word that is no level would be taken for the name of a module, and silence all others.
-    if !level.contains('=')
-        && let Some(word) = level.split(',').find(|word| word.parse::<LevelFilter>().is_err())
-    {
+    let mut words = level.split(',').filter(|directive| !directive.contains('='));
+    if let Some(word) = words.find(|word| word.parse::<LevelFilter>().is_err()) {
         return Err(error(format!("{word:?} is no level")));
     }
     EnvFilter::try_new(level).map_err(|failed| error(failed.to_string()))
@@ -62,5 +61,6 @@ mod tests {
             "log level \"loud\" cannot be read (\"loud\" is no level), use error, warn, info, debug or trace"
         );
         assert!(filter("provider=loud").is_err());
+        assert!(filter("loud,provider=debug").is_err());
     }
 }
