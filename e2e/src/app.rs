@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::{Args, Backend, Command, Run},
-    forward, guard, interrupt, load,
+    forward, guard, image, interrupt, load,
     outcome::Verdict,
     report::{self, Colour, View},
     scenario::{Scenario, Settings},
@@ -45,6 +45,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             interrupt::cancel_on_signal(stop.clone())?;
             forward::run(args, stop).await.map(|()| ExitCode::SUCCESS)
         }
+        Some(Command::Image(args)) => image::run(args).await.map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -142,12 +143,13 @@ fn beside_us() -> anyhow::Result<PathBuf> {
 }
 
 /// The checkout, for its manifests: the current folder or the first above it that has them, else
-/// where this program was built.
+/// the one that xtask names. The place of the build is not baked in: builds elsewhere give the same
+/// binary.
 fn repository() -> anyhow::Result<PathBuf> {
     let here = std::env::current_dir().context("current folder")?;
-    let built = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let named = std::env::var_os("E2E_ROOT").map(PathBuf::from);
     here.ancestors()
-        .chain(built.ancestors())
+        .chain(named.as_deref())
         .find(|folder| folder.join("manifests/cluster-agent").is_dir())
         .map(Path::to_owned)
         .with_context(|| {

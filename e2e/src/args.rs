@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{assets, forward, load, scenario::Scenario};
+use crate::{assets, forward, image, load, scenario::Scenario};
 
 /// Bring up a cluster, put real load on a real nginx, and assert that the HPA follows
 ///
@@ -41,6 +41,9 @@ pub enum Command {
     /// (started by a run) plays kube-proxy for the provider's Service
     #[command(hide = true)]
     Forward(forward::Args),
+    /// (started by `cargo xtask image`) packs the images
+    #[command(hide = true)]
+    Image(image::Args),
 }
 
 /// A run of scenarios, one after the other, each on a cluster of its own.

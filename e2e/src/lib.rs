@@ -17,6 +17,7 @@ pub mod assets;
 pub mod cluster;
 pub mod forward;
 pub mod guard;
+pub mod image;
 pub mod pki;
 pub mod ports;
 pub mod process;
