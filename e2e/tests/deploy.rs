@@ -227,7 +227,7 @@ fn a_patch_in_code_merges_maps_and_replaces_lists() {
 fn a_variable_that_is_set_replaces_whatever_it_was() {
     let mut manifests = agent();
     for (container, variable) in [("agent", "PLAIN"), ("agent", "POD"), ("bare", "NEW")] {
-        manifests.set_env("agent", container, variable, "set").unwrap();
+        manifests.set_env(("Deployment", "agent"), container, variable, "set").unwrap();
     }
     let env = |container| manifests.container_env("agent", container, &BTreeMap::new()).unwrap();
     let set = |names: &[&str]| -> BTreeMap<String, String> {
@@ -235,7 +235,7 @@ fn a_variable_that_is_set_replaces_whatever_it_was() {
     };
     assert_eq!(env("agent"), set(&["PLAIN", "POD"]));
     assert_eq!(env("bare"), set(&["NEW"]));
-    let error = manifests.set_env("agent", "agnet", "A", "1").unwrap_err().to_string();
+    let error = manifests.set_env(("Deployment", "agent"), "agnet", "A", "1").unwrap_err().to_string();
     let expected = "Deployment default/agent has no container agnet; it has: agent, bare";
     assert!(error.ends_with(expected), "{error}");
 }

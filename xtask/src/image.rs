@@ -33,7 +33,6 @@ pub(crate) struct Args {
 const PRODUCTS: [&str; 3] = ["cluster-agent", "fake-datadog", "e2e"];
 
 /// Tells the harness where the images are.
-#[expect(dead_code, reason = "set once a cluster backend runs images")]
 pub(crate) const IMAGES: &str = "E2E_IMAGES";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -53,7 +52,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// Makes all images for this machine, and says nothing; returns the folder that holds them, which the
 /// harness is told in [`IMAGES`].
-#[expect(dead_code, reason = "called once a cluster backend runs images")]
 pub(crate) fn build(shell: &Shell) -> anyhow::Result<PathBuf> {
     let out = folder()?;
     let ours = Architecture::of_this_machine().context("no image runs on this machine")?;
