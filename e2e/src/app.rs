@@ -72,8 +72,8 @@ async fn run_scenarios(args: Run) -> anyhow::Result<ExitCode> {
         backends.push(backend.resolve(&options).await);
     }
     if args.which_cluster {
-        for (backend, _) in backends {
-            println!("{}", backend.name());
+        for (backend, why) in backends {
+            println!("{}: {}", backend.name(), why.as_deref().unwrap_or("asked for"));
         }
         return Ok(ExitCode::SUCCESS);
     }

@@ -27,11 +27,11 @@ use std::{ffi::OsString, path::PathBuf};
 
 use url::Url;
 
+pub(crate) use self::search::{in_assets, on_path};
 pub use self::{
     args::Args,
     error::{Error, Missing},
 };
-pub(crate) use self::search::{in_assets, on_path};
 use self::{cache::Cache, check::Stamps, search::Search, ui::Ui};
 
 /// Called with one line of text, without a line end, for each step taken.

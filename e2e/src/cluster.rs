@@ -8,7 +8,7 @@ use std::{path::Path, time::Duration};
 use fake_datadog::control;
 use kube::Client;
 
-use crate::{load::LoadReport, nginx::Reading};
+use crate::{load::LoadReport, nginx::Reading, phase::Recorder};
 
 mod diagnose;
 pub mod existing;
@@ -111,6 +111,9 @@ pub trait Cluster: Sized {
 
     /// The control API of the fake Datadog that the provider asks.
     fn fake(&self) -> &control::Client;
+
+    /// Starts the fake Datadog where it does not run yet.
+    fn start_fake(&self, recorder: &Recorder) -> impl Future<Output = anyhow::Result<()>>;
 
     /// Applies what the walkthrough applies up to "Register the External Metrics Provider", starts
     /// the provider, and waits until the APIService is available.

@@ -42,7 +42,8 @@ impl Decisions {
                 Some(_) => {}
             }
         }
-        let only_second = other.assertions.iter().filter(|(name, _)| missing(&self.assertions, name));
+        let only_second =
+            other.assertions.iter().filter(|(name, _)| missing(&self.assertions, name));
         lines.extend(only_second.map(|(name, _)| format!("{name}: only the second asserted it")));
         lines
     }

@@ -78,9 +78,7 @@ impl World {
             Backend::Local | Backend::Auto => {
                 Box::pin(self.run_on(self.local(&recorder), scenario, &recorder)).await
             }
-            Backend::Kind => {
-                Box::pin(self.run_on(self.kind(&recorder), scenario, &recorder)).await
-            }
+            Backend::Kind => Box::pin(self.run_on(self.kind(&recorder), scenario, &recorder)).await,
             Backend::Existing => {
                 Box::pin(self.run_on(self.existing(&recorder), scenario, &recorder)).await
             }
@@ -101,7 +99,10 @@ impl World {
         };
         let work = async {
             tokio::select! {
-                result = scenario.run(&cluster, &self.settings, recorder) => result,
+                result = async {
+                    cluster.start_fake(recorder).await?;
+                    scenario.run(&cluster, &self.settings, recorder).await
+                } => result,
                 broken = cluster.broken() => Err(broken),
             }
         };

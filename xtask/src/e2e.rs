@@ -34,10 +34,20 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// Whether the harness would run on a cluster of pods. It knows best what `auto` stands for; where it
 /// does not understand its arguments, it will say so itself.
-pub(crate) fn needs_images(harness: &Path, arguments: &[OsString]) -> bool {
+fn needs_images(harness: &Path, arguments: &[OsString]) -> bool {
+    let chosen = which_clusters(harness, arguments);
+    chosen.iter().any(|(cluster, _)| ["kind", "existing"].contains(&cluster.as_str()))
+}
+
+/// On which clusters the harness would run with these arguments, and why on those.
+pub(crate) fn which_clusters(harness: &Path, arguments: &[OsString]) -> Vec<(String, String)> {
     let asked = Command::new(harness).arg("--which-cluster").args(arguments).output();
-    let clusters = asked.map(|output| output.stdout).unwrap_or_default();
-    String::from_utf8_lossy(&clusters).lines().any(|cluster| ["kind", "existing"].contains(&cluster))
+    let answer = asked.map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&answer)
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(cluster, why)| (cluster.to_owned(), why.to_owned()))
+        .collect()
 }
 
 /// Tells the harness which provider to test.

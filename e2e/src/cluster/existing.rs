@@ -1,7 +1,7 @@
 //! The `existing` backend: a cluster of somebody else, named by a context of a kubeconfig.
 //!
 //! Everything goes into one new namespace, but for the objects that are cluster-wide by nature and one
-//! RoleBinding in `kube-system`. Those are listed before anything is done; what was there under their
+//! `RoleBinding` in `kube-system`. Those are listed before anything is done; what was there under their
 //! names is saved, and put back at the end. The guard does that too when the runner is killed.
 
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use anyhow::{Context, bail, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client,
+    api::{ObjectMeta, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
 use tempfile::TempDir;
@@ -57,7 +58,7 @@ pub struct Existing {
     undo: Undo,
 }
 
-/// Looks at what is there, says what will be done, and fills a new namespace.
+/// Looks at what is there, says what will be done, and makes the namespace.
 pub async fn start(plan: Plan<'_>, recorder: &Recorder) -> anyhow::Result<PodsCluster> {
     let filled = pods::Plan {
         root: plan.root.to_owned(),
@@ -76,19 +77,12 @@ pub async fn start(plan: Plan<'_>, recorder: &Recorder) -> anyhow::Result<PodsCl
     });
     let (client, undo) = looked.await?;
     let existing = Existing::prepare(&plan, undo).await?;
-    let filling = async {
-        let namespace = Namespace {
-            metadata: kube::core::ObjectMeta {
-                name: Some(plan.namespace.to_owned()),
-                ..kube::core::ObjectMeta::default()
-            },
-            ..Namespace::default()
-        };
-        let namespaces: Api<Namespace> = Api::all(client.clone());
-        namespaces.create(&kube::api::PostParams::default(), &namespace).await?;
-        PodsCluster::start(Host::Existing(existing), client, filled).await
-    };
-    Box::pin(recorder.phase("fake Datadog", filling)).await
+    let metadata = ObjectMeta { name: Some(plan.namespace.to_owned()), ..ObjectMeta::default() };
+    let namespace = Namespace { metadata, ..Namespace::default() };
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let made = namespaces.create(&PostParams::default(), &namespace).await;
+    made.with_context(|| format!("make namespace {}", plan.namespace))?;
+    PodsCluster::new(Host::Existing(existing), client, filled).await
 }
 
 impl Existing {
@@ -118,8 +112,8 @@ impl Existing {
     /// Leaves everything, with a file that says how to undo it.
     pub(super) async fn keep(self) -> anyhow::Result<Vec<(String, String)>> {
         let context = self.undo.context().to_owned();
-        let kubeconfig = PathBuf::from(std::env::var_os("KUBECONFIG").unwrap_or_default());
-        let mut state = State::capture(&self.folder, &kubeconfig, self.guard.group(), &[])?;
+        // The user's own kubeconfig is nothing of ours.
+        let mut state = State::capture(&self.folder, Path::new(""), self.guard.group(), &[])?;
         state.commands = vec![undoing(&self.harness, &undo::file(&self.folder))];
         state.write()?;
         self.guard.detach().await?;
@@ -132,11 +126,7 @@ impl Existing {
 }
 
 fn undoing(harness: &Path, file: &Path) -> LastCommand {
-    let command = LastCommand::new(harness, ["undo", &file.to_string_lossy()]);
-    match std::env::var("KUBECONFIG") {
-        Ok(kubeconfig) => command.env("KUBECONFIG", &kubeconfig),
-        Err(_) => command,
-    }
+    LastCommand::new(harness, ["undo", &file.to_string_lossy()])
 }
 
 /// A client of the context that was named.

@@ -91,10 +91,9 @@ pub struct Kind {
     emptied: Option<pods::Plan>,
 }
 
-/// Makes a cluster, or takes the one that is there, with our images and a fake Datadog in it.
+/// Makes a cluster, or takes the one that is there, with our images in it.
 pub async fn start(plan: Plan<'_>, recorder: &Recorder) -> anyhow::Result<PodsCluster> {
-    let filled =
-        pods::Plan { root: plan.root.to_owned(), namespace: None, timings: plan.timings };
+    let filled = pods::Plan { root: plan.root.to_owned(), namespace: None, timings: plan.timings };
     let (kind, client) = recorder
         .phase("kind cluster", async {
             let config = config::config(&plan.root.join(CONFIG), plan.timings)?;
@@ -120,8 +119,7 @@ pub async fn start(plan: Plan<'_>, recorder: &Recorder) -> anyhow::Result<PodsCl
             kind.nodes_ready(&client).await
         })
         .await?;
-    let filling = PodsCluster::start(Host::Kind(kind), client, filled);
-    Box::pin(recorder.phase("fake Datadog", filling)).await
+    PodsCluster::new(Host::Kind(kind), client, filled).await
 }
 
 impl Kind {
@@ -188,7 +186,8 @@ impl Kind {
         let logs = logs.to_string_lossy();
         let exported =
             self.tool.kind(["export", "logs", &logs, "--name", &self.name], ANSWERS_WITHIN).await;
-        let where_ = if exported.is_ok() { format!("; logs of the node: {logs}") } else { String::new() };
+        let where_ =
+            if exported.is_ok() { format!("; logs of the node: {logs}") } else { String::new() };
         if plan.reuse {
             self.tool.delete(&self.name).run(ANSWERS_WITHIN).await.ok();
         }
@@ -282,13 +281,12 @@ impl Kind {
 
     /// Removes the cluster, or leaves it empty when it is there to be used again.
     pub(super) async fn stop(mut self, client: &Client) -> anyhow::Result<()> {
-        match &self.emptied {
-            Some(filled) => clean::remove(client, filled).await?,
-            None => {
-                let deleted = self.tool.delete(&self.name).run(ANSWERS_WITHIN).await;
-                deleted.map_err(anyhow::Error::msg)?;
-                self.guard.forget_commands()?;
-            }
+        if let Some(filled) = &self.emptied {
+            clean::remove(client, filled).await?;
+        } else {
+            let deleted = self.tool.delete(&self.name).run(ANSWERS_WITHIN).await;
+            deleted.map_err(anyhow::Error::msg)?;
+            self.guard.forget_commands()?;
         }
         Ok(self.guard.finish().await?)
     }

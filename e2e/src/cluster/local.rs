@@ -26,6 +26,7 @@ use crate::{
     guard::{Guard, RUN_FOLDER_PREFIX, State},
     load::{self, Load, LoadHandle, LoadReport},
     nginx::{self, Reading},
+    phase::Recorder,
     ports::Ports,
     process::{Launch, Process, Processes},
     wait,
@@ -109,7 +110,17 @@ impl LocalCluster {
         let http = reqwest::Client::builder().no_proxy().build().context("HTTP client")?;
         let (ports, nginx) = (Mutex::new(ports), OnceCell::new());
         Ok(Self {
-            plan, folder, guard, processes, plane, deployer, ports, fake, fake_url, http, nginx,
+            plan,
+            folder,
+            guard,
+            processes,
+            plane,
+            deployer,
+            ports,
+            fake,
+            fake_url,
+            http,
+            nginx,
         })
     }
 
@@ -163,6 +174,11 @@ impl Cluster for LocalCluster {
         &self.fake
     }
 
+    /// It was started together with the control plane.
+    async fn start_fake(&self, _recorder: &Recorder) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     async fn install_provider(&self) -> anyhow::Result<()> {
         provider::install(self).await
     }
@@ -177,8 +193,8 @@ impl Cluster for LocalCluster {
         let text = nginx::adapt(manifests.config_map("nginx", "nginx.conf")?, &place)?;
         let file = folder.join("nginx.conf");
         tokio::fs::write(&file, text).await.context("nginx's configuration")?;
-        let launch = Launch::new(NGINX, &self.plan.programs.nginx)
-            .args(nginx::command_line(&file, &folder));
+        let launch =
+            Launch::new(NGINX, &self.plan.programs.nginx).args(nginx::command_line(&file, &folder));
         let process = self.processes.spawn(launch)?;
         let url = Url::parse(&format!("http://127.0.0.1:{port}/"))?;
         process.ready(READY_WITHIN, || accepts(port)).await?;
@@ -213,9 +229,9 @@ impl Cluster for LocalCluster {
 
     async fn read_nginx(&self) -> anyhow::Result<Reading> {
         let process = self.process(NGINX).context("nginx is not installed")?;
-        let status = nginx::status(&self.http, self.nginx()?.join("nginx_status")?.as_str()).await?;
-        let target =
-            nginx::Target { requests: status.requests, age: process.started().elapsed() };
+        let status =
+            nginx::status(&self.http, self.nginx()?.join("nginx_status")?.as_str()).await?;
+        let target = nginx::Target { requests: status.requests, age: process.started().elapsed() };
         Ok(Reading { at: Instant::now(), targets: [(NGINX.to_owned(), target)].into() })
     }
 

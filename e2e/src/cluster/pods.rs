@@ -25,6 +25,7 @@ use crate::{
     deploy::{Deployer, Manifests, Object},
     load::LoadReport,
     nginx::{self, Reading},
+    phase::Recorder,
     wait,
 };
 
@@ -77,7 +78,7 @@ pub struct Plan {
     pub timings: Timings,
 }
 
-/// A cluster with the fake Datadog in it.
+/// A cluster to be filled.
 pub struct PodsCluster {
     host: Host,
     plan: Plan,
@@ -101,43 +102,35 @@ impl fmt::Debug for PodsCluster {
 }
 
 impl PodsCluster {
-    /// Starts the fake Datadog in a cluster that answers; it is ready then.
-    pub async fn start(host: Host, client: Client, plan: Plan) -> anyhow::Result<Self> {
-        let namespace = plan.namespace.clone().unwrap_or_else(|| NAMESPACE.to_owned());
-        let fakes = plan.namespace.clone().unwrap_or_else(|| FAKE_NAMESPACE.to_owned());
+    /// A cluster that answers; nothing is in it yet.
+    pub async fn new(host: Host, client: Client, plan: Plan) -> anyhow::Result<Self> {
+        let fakes = plan.namespace.as_deref().unwrap_or(FAKE_NAMESPACE);
         let target = Target::Labels([("app", FAKE)].into());
-        let pods = Api::namespaced(client.clone(), &fakes);
+        let pods = Api::namespaced(client.clone(), fakes);
         let fake_port = Forward::start(pods, target, FAKE_PORT).await?;
-        let cluster = Self {
+        Ok(Self {
             deployer: Deployer::new(client.clone()),
             fake: control::Client::new(fake_port.url().clone())?,
             _fake_port: fake_port,
             http: reqwest::Client::builder().no_proxy().build().context("HTTP client")?,
             nginx_ports: Mutex::default(),
+            namespace: plan.namespace.clone().unwrap_or_else(|| NAMESPACE.to_owned()),
             host,
             plan,
             client,
-            namespace,
-        };
-        let started = async {
-            cluster.apply("e2e/manifests/fake-datadog.yaml").await?;
-            cluster.deployment_ready(&fakes, FAKE).await?;
-            wait::until("the fake Datadog to answer", ACTS_WITHIN, LOOK_EVERY, async || {
-                cluster.fake.health().await.map(wait::Probe::Ready)
-            })
-            .await?;
-            anyhow::Ok(())
-        };
-        tokio::select! {
-            result = started => result?,
-            broken = cluster.broken() => return Err(broken),
-        }
-        Ok(cluster)
+        })
     }
 
-    /// Whose the cluster is.
-    pub fn host(&self) -> &Host {
-        &self.host
+    /// The fake in its pod; it answers then.
+    async fn install_fake(&self) -> anyhow::Result<()> {
+        self.apply("e2e/manifests/fake-datadog.yaml").await?;
+        let namespace = self.plan.namespace.as_deref().unwrap_or(FAKE_NAMESPACE);
+        self.deployment_ready(namespace, FAKE).await?;
+        wait::until("the fake Datadog to answer", ACTS_WITHIN, LOOK_EVERY, async || {
+            self.fake.health().await.map(wait::Probe::Ready)
+        })
+        .await?;
+        Ok(())
     }
 
     /// Namespaces with objects of ours.
@@ -251,13 +244,18 @@ pub(super) fn provider_manifests(periods: ProviderPeriods) -> &'static str {
     }
 }
 
-/// The last line that the container before this one logged, as the end of a sentence.
+/// The last line that a container logged before it was started again, or before it ended, as the end
+/// of a sentence.
 async fn last_words(pods: &Api<Pod>, name: &str) -> String {
-    let params = LogParams { previous: true, tail_lines: Some(1), ..LogParams::default() };
-    match pods.logs(name, &params).await.as_deref().map(str::trim) {
-        Ok("") | Err(_) => String::new(),
-        Ok(line) => format!("; its last words: {line}"),
+    for previous in [true, false] {
+        let params = LogParams { previous, tail_lines: Some(1), ..LogParams::default() };
+        if let Ok(line) = pods.logs(name, &params).await
+            && !line.trim().is_empty()
+        {
+            return format!("; its last words: {}", line.trim());
+        }
     }
+    String::new()
 }
 
 /// Whether a pod serves.
@@ -298,6 +296,10 @@ impl Cluster for PodsCluster {
 
     fn fake(&self) -> &control::Client {
         &self.fake
+    }
+
+    async fn start_fake(&self, recorder: &Recorder) -> anyhow::Result<()> {
+        recorder.phase("fake Datadog", self.install_fake()).await
     }
 
     async fn install_provider(&self) -> anyhow::Result<()> {

@@ -77,7 +77,13 @@ impl State {
             }
         }
         let (folder, kubeconfig) = (folder.to_owned(), kubeconfig.to_owned());
-        Ok(Self { folder, created_at: Timestamp::now(), kubeconfig, processes, commands: Vec::new() })
+        Ok(Self {
+            folder,
+            created_at: Timestamp::now(),
+            kubeconfig,
+            processes,
+            commands: Vec::new(),
+        })
     }
 
     /// Writes the state file into the run's folder and gives its path.

@@ -8,7 +8,7 @@ use tokio::{process::Command, time::timeout};
 /// A kind cluster is gone after a second or two.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
-/// Variables by which docker, podman and kind find each other; nothing else is handed on, because a
+/// Variables by which docker, podman, kind and clients of a cluster find what they need; nothing else is handed on, because a
 /// run that is kept writes its commands to a file.
 const ENVIRONMENT: &[&str] = &[
     "PATH",
@@ -22,6 +22,7 @@ const ENVIRONMENT: &[&str] = &[
     "XDG_RUNTIME_DIR",
     "KIND_EXPERIMENTAL_PROVIDER",
     "KIND_EXPERIMENTAL_DOCKER_NETWORK",
+    "KUBECONFIG",
 ];
 
 /// A program with what it needs.
@@ -41,9 +42,11 @@ impl LastCommand {
         program: impl Into<PathBuf>,
         arguments: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "handed on to other programs")]
+        let value = |name: &str| std::env::var(name).ok();
         let environment = ENVIRONMENT
             .iter()
-            .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
+            .filter_map(|name| Some(((*name).to_owned(), value(name)?)))
             .collect();
         let arguments = arguments.into_iter().map(Into::into).collect();
         Self { program: program.into(), arguments, environment }

@@ -47,7 +47,8 @@ pub(super) fn config(file: &Path, timings: Timings) -> anyhow::Result<String> {
 /// A name for what a cluster is like.
 pub(super) fn fingerprint(config: &str, node_image: &str) -> String {
     let digest = Sha256::new().chain_update(config).chain_update(node_image).finalize();
-    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    let [one, two, three, four, ..] = digest.0;
+    format!("{one:02x}{two:02x}{three:02x}{four:02x}")
 }
 
 /// Flags of kube-controller-manager: the HPA controller's clocks where they are not the defaults, and

@@ -11,26 +11,11 @@ const NEWEST: Minor = Minor(37);
 /// What kind 0.33 publishes for each minor version, by digest as its release notes ask for; for 1.33,
 /// which that release has no more, what kind 0.29 published.
 const PUBLISHED: [(Minor, &str); 5] = [
-    (
-        Minor(33),
-        "v1.33.1@sha256:8d866994839cd096b3590681c55a6fa4a071fdaf33be7b9660e5697d2ed13002",
-    ),
-    (
-        Minor(34),
-        "v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d",
-    ),
-    (
-        Minor(35),
-        "v1.35.8@sha256:07b2536e30b803ed61d1677a79df6115f798ce64c80f9e22f6ed45afd09323c0",
-    ),
-    (
-        Minor(36),
-        "v1.36.4@sha256:099e049362a1526b2db71494e1947aae99bd16290d7c895f2b7ea312e3cbfaed",
-    ),
-    (
-        Minor(37),
-        "v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5",
-    ),
+    (Minor(33), "v1.33.1@sha256:8d866994839cd096b3590681c55a6fa4a071fdaf33be7b9660e5697d2ed13002"),
+    (Minor(34), "v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d"),
+    (Minor(35), "v1.35.8@sha256:07b2536e30b803ed61d1677a79df6115f798ce64c80f9e22f6ed45afd09323c0"),
+    (Minor(36), "v1.36.4@sha256:099e049362a1526b2db71494e1947aae99bd16290d7c895f2b7ea312e3cbfaed"),
+    (Minor(37), "v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5"),
 ];
 
 /// A minor version of Kubernetes 1.
@@ -71,9 +56,8 @@ fn published(wanted: Minor) -> Option<String> {
 }
 
 fn newest_of<'a>(wanted: Minor, tags: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let patch = |tag: &str| -> Option<u32> {
-        tag.strip_prefix(&format!("v{wanted}."))?.parse().ok()
-    };
+    let patch =
+        |tag: &str| -> Option<u32> { tag.strip_prefix(&format!("v{wanted}."))?.parse().ok() };
     tags.map(str::trim).filter_map(|tag| Some((patch(tag)?, tag))).max().map(|(_, tag)| tag)
 }
 

@@ -44,10 +44,7 @@ pub async fn list(runtime: &Runtime) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-async fn remove(
-    runtime: &Runtime,
-    chosen: impl Fn(&str) -> bool,
-) -> Result<Vec<String>, String> {
+async fn remove(runtime: &Runtime, chosen: impl Fn(&str) -> bool) -> Result<Vec<String>, String> {
     let (mut names, mut containers) = (Vec::new(), Vec::new());
     for (cluster, container) in nodes(runtime).await? {
         if chosen(&cluster) {

@@ -83,10 +83,11 @@ impl Tool {
 impl Runtime {
     /// docker or podman, whichever answers; `KIND_EXPERIMENTAL_PROVIDER` decides where it is set.
     pub async fn find(options: &assets::Options) -> Result<Self, String> {
-        let wanted = std::env::var(PROVIDER).ok();
+        let asked = LastCommand::new("kind", ["version"]);
+        let wanted = asked.environment.get(PROVIDER);
         let mut said = Vec::new();
         for name in ["docker", "podman"] {
-            if wanted.as_ref().is_some_and(|wanted| wanted != name) {
+            if wanted.is_some_and(|wanted| wanted != name) {
                 continue;
             }
             let Some(program) = on_path(&options.search_path, name) else {

@@ -1,5 +1,5 @@
 //! Reaches a port of a pod from here, by way of kube-apiserver, as `kubectl port-forward` does: it
-//! works with every cluster, and needs neither a NodePort nor a route.
+//! works with every cluster, and needs neither a `NodePort` nor a route.
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
@@ -79,7 +79,8 @@ async fn carry(
 }
 
 async fn ready_pod(pods: &Api<Pod>, labels: &BTreeMap<&str, &str>) -> anyhow::Result<String> {
-    let selector: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let selector: Vec<String> =
+        labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let found = pods.list(&ListParams::default().labels(&selector.join(","))).await?;
     let ready = found.items.iter().find(|pod| super::is_ready(pod));
     ready.map(ResourceExt::name_any).context("no pod is ready")

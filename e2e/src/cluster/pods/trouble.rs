@@ -40,6 +40,14 @@ fn of_container(status: &ContainerStatus) -> Option<String> {
             last.exit_code
         ));
     }
+    let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+    if let Some(ended) = ended.filter(|ended| ended.exit_code != 0) {
+        let reason = ended.reason.as_deref().unwrap_or("no reason");
+        return Some(format!(
+            "container {name} ended by itself (exit code {}, {reason})",
+            ended.exit_code
+        ));
+    }
     let message = waiting.and_then(|waiting| waiting.message.as_deref()).unwrap_or_default();
     STUCK.contains(&reason).then(|| format!("container {name} cannot run: {reason}: {message}"))
 }
@@ -83,10 +91,19 @@ mod tests {
         let last = json!({"terminated": {"exitCode": 2, "reason": "Error"}});
         check(
             &status(&json!({"running": {}}), &last, 1),
-            Some(
-                "pod n/p: container c ended by itself (exit code 2, Error) and was started again",
-            ),
+            Some("pod n/p: container c ended by itself (exit code 2, Error) and was started again"),
         );
+    }
+
+    #[test]
+    fn a_container_that_failed_and_is_not_started_again_is_trouble() {
+        let failed = json!({"terminated": {"exitCode": 2, "reason": "Error"}});
+        check(
+            &status(&failed, &json!({}), 0),
+            Some("pod n/p: container c ended by itself (exit code 2, Error)"),
+        );
+        let done = json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
+        check(&status(&done, &json!({}), 0), None);
     }
 
     #[test]
