@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::{Args, Backend, Command, Run},
-    forward, guard, interrupt, load,
+    doctor, forward, guard, interrupt, load,
     outcome::Verdict,
     report::{self, Colour, View},
     scenario::{Scenario, Settings},
@@ -36,6 +36,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::Down) => down(),
+        Some(Command::Doctor(args)) => doctor::run(*args).await,
         Some(Command::Load(args)) => {
             interrupt::cancel_on_signal(stop.clone())?;
             load::run(args, stop).await.map(|()| ExitCode::SUCCESS)

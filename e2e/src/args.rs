@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{assets, forward, load, scenario::Scenario};
+use crate::{assets, doctor, forward, load, scenario::Scenario};
 
 /// Bring up a cluster, put real load on a real nginx, and assert that the HPA follows
 ///
@@ -33,6 +33,8 @@ pub enum Command {
     List,
     /// Remove everything that runs with --keep left behind
     Down,
+    /// Say what will work on this machine, and what to do about the rest
+    Doctor(Box<doctor::Args>),
     /// Put open-loop load on a URL of this machine
     Load(load::Args),
     /// (started by a run) ends its processes when the run is gone

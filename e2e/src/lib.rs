@@ -13,6 +13,7 @@ pub mod interrupt;
 pub mod world;
 
 pub mod assets;
+pub mod doctor;
 
 pub mod cluster;
 pub mod forward;

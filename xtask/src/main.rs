@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod doctor;
 mod e2e;
 mod project;
 mod test;
@@ -23,6 +24,8 @@ struct Args {
 enum Command {
     /// Bring up a cluster, put real load on a real nginx, and assert that the HPA follows
     E2e(e2e::Args),
+    /// Say what will work on this machine, and what to do about the rest
+    Doctor(doctor::Args),
     /// Everything that CI checks: format, lints, tests, docs, dependencies, file sizes, e2e
     Test(test::Args),
     /// Check what no compiler checks: file sizes and stray references
@@ -32,6 +35,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::E2e(args) => e2e::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
     };
