@@ -18,6 +18,7 @@ use crate::{
     outcome::Verdict,
     report::{self, Colour, View},
     scenario::{Scenario, Settings},
+    walkthrough,
     world::{Keep, World},
 };
 
@@ -39,6 +40,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(Command::Load(args)) => {
             interrupt::cancel_on_signal(stop.clone())?;
             load::run(args, stop).await.map(|()| ExitCode::SUCCESS)
+        }
+        Some(Command::Walkthrough(args)) => {
+            interrupt::cancel_on_signal(stop.clone())?;
+            walkthrough::run(args, &repository()?, stop).await
         }
         Some(Command::Guard) => Ok(guard::run()),
         Some(Command::Forward(args)) => {

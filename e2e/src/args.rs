@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{assets, forward, load, scenario::Scenario};
+use crate::{assets, forward, load, scenario::Scenario, walkthrough};
 
 /// Bring up a cluster, put real load on a real nginx, and assert that the HPA follows
 ///
@@ -35,6 +35,8 @@ pub enum Command {
     Down,
     /// Put open-loop load on a URL of this machine
     Load(load::Args),
+    /// Run every command of docs/walkthrough.md, and write what they print into the page
+    Walkthrough(walkthrough::Args),
     /// (started by a run) ends its processes when the run is gone
     #[command(hide = true)]
     Guard,

@@ -35,3 +35,5 @@ pub mod timeline;
 pub mod outcome;
 pub mod phase;
 pub mod report;
+
+pub mod walkthrough;

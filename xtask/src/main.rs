@@ -10,6 +10,7 @@ mod e2e;
 mod project;
 mod test;
 mod tidy;
+mod walkthrough;
 
 /// The project's commands
 #[derive(Debug, Parser)]
@@ -27,6 +28,8 @@ enum Command {
     Test(test::Args),
     /// Check what no compiler checks: file sizes and stray references
     Tidy,
+    /// Run every command of docs/walkthrough.md, and write what they print into the page
+    Walkthrough(walkthrough::Args),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Command::E2e(args) => e2e::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
+        Command::Walkthrough(args) => walkthrough::run(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");
