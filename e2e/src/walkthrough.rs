@@ -47,6 +47,9 @@ pub struct Args {
     /// Write nothing; fail where the page and the run differ
     #[arg(long)]
     check: bool,
+    /// Start a cluster with the stand-ins, and leave it to you, to follow the page on it
+    #[arg(long, conflicts_with_all = ["check", "kubeconfig"])]
+    prepare: bool,
     /// Kubeconfig of a cluster with the stand-ins for Datadog and its node agent, and no provider
     #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -61,7 +64,8 @@ pub struct Args {
 
 /// Runs the page of the checkout at `root`. Exit code: 0 it is true (or was rewritten), 1 it is not.
 pub async fn run(args: Args, root: &Path, stop: CancellationToken) -> anyhow::Result<ExitCode> {
-    let Args { check, kubeconfig, assets, search_path, home } = args;
+    let Args { check, prepare, kubeconfig, assets, search_path, home } = args;
+    anyhow::ensure!(!prepare, "--prepare needs the kind backend, which is not there yet");
     let kubeconfig = kubeconfig.ok_or(cluster::Error::NoCluster)?;
     let kubeconfig = std::path::absolute(kubeconfig).context("current folder")?;
     let file = root.join(PAGE);

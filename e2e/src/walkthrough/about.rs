@@ -87,7 +87,8 @@ impl About {
         let mut from = whole.start();
         for (group, shown) in found.iter().skip(1).flatten().zip(&self.shown) {
             settled += &found[0][from - whole.start()..group.start() - whole.start()];
-            settled += if self.covers(group.as_str(), shown) { &shown.text } else { group.as_str() };
+            settled +=
+                if self.covers(group.as_str(), shown) { &shown.text } else { group.as_str() };
             from = group.end();
         }
         settled + &found[0][from - whole.start()..]

@@ -70,7 +70,9 @@ enum Place {
     #[default]
     Prose,
     /// In a block that is not ours, which ends with a fence like this.
-    Other { fence: String },
+    Other {
+        fence: String,
+    },
     Console(Block),
 }
 

@@ -175,7 +175,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_is_repeated_until_its_output_is_that_of_the_page() {
-        let source = "<!-- run: within 10s until ^x+$ -->\n```console\n$ printf x >> f; cat f\nxxx\n```\n";
+        let source =
+            "<!-- run: within 10s until ^x+$ -->\n```console\n$ printf x >> f; cat f\nxxx\n```\n";
         let (run, seen) = run_page(source).await;
         assert_eq!(run.page.to_string(), source);
         assert_eq!((run.broken, seen), (None, vec![Seen::Same]));
@@ -194,10 +195,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_condition_that_does_not_come_true_names_what_was_waited_for() {
-        let (run, _) = run_page(
-            "<!-- run: within 1ms until yes -->\n```console\n$ echo no\nyes\n```\n",
-        )
-        .await;
+        let (run, _) =
+            run_page("<!-- run: within 1ms until yes -->\n```console\n$ echo no\nyes\n```\n").await;
         assert_eq!(run.broken.unwrap().reason, "waited 1ms for an output with yes");
     }
 

@@ -43,12 +43,7 @@ fn commands_outputs_and_comments_are_found() {
     let commands: Vec<&str> = steps.iter().map(|step| step.command.as_str()).collect();
     assert_eq!(
         commands,
-        [
-            "kubectl apply -f a.yaml",
-            "kubectl apply \\\n    -f b.yaml",
-            "kubectl get pods",
-            "false"
-        ]
+        ["kubectl apply -f a.yaml", "kubectl apply \\\n    -f b.yaml", "kubectl get pods", "false"]
     );
     assert_eq!(steps[0].view, View::Shown { output: vec!["created".to_owned()] });
     assert_eq!(steps[1].view, View::Shown { output: vec![] });
