@@ -1,10 +1,7 @@
 //! `docs/walkthrough.md` against the repository and Datadog's page, without a cluster. That its
 //! commands print what it shows is checked by `cargo xtask walkthrough --check`.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use e2e::walkthrough::page::Page;
 
@@ -35,27 +32,20 @@ const fn same(command: &str) -> (&str, &str) {
     (command, command)
 }
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
-fn source() -> String {
-    fs::read_to_string(root().join("docs/walkthrough.md")).unwrap()
-}
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+const PAGE: &str = include_str!("../../docs/walkthrough.md");
 
 #[test]
 fn the_page_can_be_run_and_written() {
-    let source = source();
-    let page: Page = source.parse().unwrap();
-    assert_eq!(page.to_string(), source);
+    let page: Page = PAGE.parse().unwrap();
+    assert_eq!(page.to_string(), PAGE);
     assert!(!page.cleanup().is_empty(), "nothing removes what the page makes");
     assert!(!page.pods().is_empty(), "no pods' names are normalised");
 }
 
 #[test]
 fn every_command_of_datadogs_page_is_on_ours_in_its_order() {
-    let source = source();
-    let mut rest = source.as_str();
+    let mut rest = PAGE;
     for (theirs, ours) in COMMANDS {
         let place = rest.find(ours);
         assert!(place.is_some(), "{theirs} is missing, or not in its place: {ours}");
@@ -65,7 +55,7 @@ fn every_command_of_datadogs_page_is_on_ours_in_its_order() {
 
 #[test]
 fn every_file_that_a_command_names_is_there() {
-    let page: Page = source().parse().unwrap();
+    let page: Page = PAGE.parse().unwrap();
     let commands = page.steps().map(|step| step.command.as_str());
     let commands = commands.chain(page.cleanup().iter().map(String::as_str));
     let files: Vec<&str> = commands
@@ -74,15 +64,14 @@ fn every_file_that_a_command_names_is_there() {
         .collect();
     assert!(20 < files.len(), "{files:?}");
     for file in files {
-        assert!(root().join(file).is_file(), "{file}");
+        assert!(Path::new(ROOT).join(file).is_file(), "{file}");
     }
 }
 
 #[test]
 fn every_file_that_the_text_links_to_is_there() {
-    let source = source();
-    let links = source.split("](").skip(1).filter_map(|link| link.split(')').next());
+    let links = PAGE.split("](").skip(1).filter_map(|link| link.split(')').next());
     for link in links.filter(|link| !link.starts_with("http")) {
-        assert!(root().join("docs").join(link).is_file(), "{link}");
+        assert!(Path::new(ROOT).join("docs").join(link).is_file(), "{link}");
     }
 }

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod build;
 mod e2e;
+mod image;
 mod project;
 mod test;
 mod tidy;
@@ -24,6 +26,8 @@ struct Args {
 enum Command {
     /// Bring up a cluster, put real load on a real nginx, and assert that the HPA follows
     E2e(e2e::Args),
+    /// Make the images of provider, fake and load generator, without docker
+    Image(image::Args),
     /// Everything that CI checks: format, lints, tests, docs, dependencies, file sizes, e2e
     Test(test::Args),
     /// Check what no compiler checks: file sizes and stray references
@@ -35,6 +39,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::E2e(args) => e2e::run(&args),
+        Command::Image(args) => image::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
         Command::Walkthrough(args) => walkthrough::run(&args),
