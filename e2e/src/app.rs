@@ -21,7 +21,7 @@ use crate::{
     parity::Decisions,
     report::{self, Colour, View},
     scenario::{Scenario, Settings},
-    sweep,
+    sweep, walkthrough,
     world::{Keep, World},
 };
 
@@ -56,6 +56,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(Command::Load(args)) => {
             interrupt::cancel_on_signal(stop.clone())?;
             load::run(args, stop).await.map(|()| ExitCode::SUCCESS)
+        }
+        Some(Command::Walkthrough(args)) => {
+            interrupt::cancel_on_signal(stop.clone())?;
+            walkthrough::run(args, &repository()?, stop).await
         }
         Some(Command::Guard) => Ok(guard::run()),
         Some(Command::Forward(args)) => {

@@ -9,6 +9,7 @@ use crate::{
     backend::{self, Backend},
     doctor, forward, image, load,
     scenario::Scenario,
+    walkthrough,
 };
 
 /// Bring up a cluster, put real load on a real nginx, and assert that the HPA follows
@@ -44,6 +45,8 @@ pub enum Command {
     Doctor(Box<doctor::Args>),
     /// Put open-loop load on a URL of this machine
     Load(load::Args),
+    /// Run every command of docs/walkthrough.md, and write what they print into the page
+    Walkthrough(walkthrough::Args),
     /// (started by a run) ends its processes when the run is gone
     #[command(hide = true)]
     Guard,
