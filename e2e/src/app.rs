@@ -59,7 +59,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         Some(Command::Walkthrough(args)) => {
             interrupt::cancel_on_signal(stop.clone())?;
-            walkthrough::run(args, &repository()?, stop).await
+            let places = walkthrough::Places {
+                root: repository()?,
+                ours: beside_us()?,
+                images: target_folder().join("images"),
+                artifacts: target_folder().join("e2e"),
+            };
+            walkthrough::run(*args, places, stop).await
         }
         Some(Command::Guard) => Ok(guard::run()),
         Some(Command::Forward(args)) => {

@@ -46,7 +46,7 @@ pub enum Command {
     /// Put open-loop load on a URL of this machine
     Load(load::Args),
     /// Run every command of docs/walkthrough.md, and write what they print into the page
-    Walkthrough(walkthrough::Args),
+    Walkthrough(Box<walkthrough::Args>),
     /// (started by a run) ends its processes when the run is gone
     #[command(hide = true)]
     Guard,

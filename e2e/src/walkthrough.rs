@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio_util::sync::CancellationToken;
 
 pub mod page;
@@ -25,17 +25,22 @@ pub mod about;
 pub mod directive;
 
 pub mod cluster;
+mod prepare;
 pub mod runner;
 pub mod shell;
 
 pub mod diff;
 pub mod normalise;
 
-use crate::walkthrough::{
-    normalise::Normaliser,
-    page::{Page, Step},
-    runner::{Broken, Run, Seen},
-    shell::Shell,
+use crate::{
+    assets::{self, Options},
+    cluster::Cluster,
+    walkthrough::{
+        normalise::Normaliser,
+        page::{Page, Step},
+        runner::{Broken, Run, Seen},
+        shell::Shell,
+    },
 };
 
 /// The page, from the root of the checkout.
@@ -50,31 +55,73 @@ pub struct Args {
     /// Start a cluster with the stand-ins, and leave it to you, to follow the page on it
     #[arg(long, conflicts_with_all = ["check", "kubeconfig"])]
     prepare: bool,
-    /// Kubeconfig of a cluster with the stand-ins for Datadog and its node agent, and no provider
-    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
+    /// Kubeconfig of a cluster that was prepared before [default: a kind cluster for this run]
+    #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// Folder that holds kubectl, itself or in its `bin` [default: the PATH]
-    #[arg(long, env = "E2E_ASSETS", value_name = "DIR")]
-    assets: Option<PathBuf>,
-    #[arg(long, env = "PATH", hide = true, default_value = "")]
-    search_path: OsString,
-    #[arg(long, env = "HOME", hide = true)]
+    /// The node image of the kind cluster [default: as for a run]
+    #[arg(long, env = "E2E_NODE_IMAGE", value_name = "IMAGE")]
+    node_image: Option<String>,
+    /// Folder with our images [default: target/images]
+    #[arg(long, env = "E2E_IMAGES", value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// Where kind and kubectl are.
+    #[command(flatten)]
+    assets: assets::Args,
+    #[arg(long, env = "HOME", hide = true, id = "home_of_the_commands")]
     home: Option<OsString>,
 }
 
-/// Runs the page of the checkout at `root`. Exit code: 0 it is true (or was rewritten), 1 it is not.
-pub async fn run(args: Args, root: &Path, stop: CancellationToken) -> anyhow::Result<ExitCode> {
-    let Args { check, prepare, kubeconfig, assets, search_path, home } = args;
-    anyhow::ensure!(!prepare, "--prepare needs the kind backend, which is not there yet");
-    let kubeconfig = kubeconfig.ok_or(cluster::Error::NoCluster)?;
-    let kubeconfig = std::path::absolute(kubeconfig).context("current folder")?;
+/// Where things of this run are.
+#[derive(Debug)]
+pub struct Places {
+    /// The checkout.
+    pub root: PathBuf,
+    /// The folder with this program.
+    pub ours: PathBuf,
+    /// The folder with our images, unless another is given.
+    pub images: PathBuf,
+    /// Where the logs of nodes go that do not come up.
+    pub artifacts: PathBuf,
+}
+
+/// Runs the page of the checkout. Exit code: 0 it is true (or was rewritten), 1 it is not.
+pub async fn run(args: Args, places: Places, stop: CancellationToken) -> anyhow::Result<ExitCode> {
+    let options = args.assets.clone().options()?;
+    if let Some(kubeconfig) = &args.kubeconfig {
+        let kubeconfig = std::path::absolute(kubeconfig).context("current folder")?;
+        return run_page(&args, &options, &places.root, &kubeconfig, stop).await;
+    }
+    let start = prepare::start(&args, &options, &places);
+    let cluster = tokio::select! {
+        cluster = Box::pin(start) => cluster?,
+        () = stop.cancelled() => bail!("interrupted"),
+    };
+    if args.prepare {
+        for (what, how) in cluster.keep().await? {
+            println!("{what}: {how}");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let kubeconfig = cluster.kubeconfig().context("the cluster has no kubeconfig")?;
+    let ran = run_page(&args, &options, &places.root, &kubeconfig, stop).await;
+    Box::pin(cluster.stop()).await?;
+    ran
+}
+
+async fn run_page(
+    args: &Args,
+    options: &Options,
+    root: &Path,
+    kubeconfig: &Path,
+    stop: CancellationToken,
+) -> anyhow::Result<ExitCode> {
     let file = root.join(PAGE);
     let source = fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
     let page: Page = source.parse().with_context(|| PAGE.to_owned())?;
-    let assets = assets.as_deref();
-    let env = cluster::environment(&kubeconfig, assets, &search_path, home.as_deref())?;
+    let (assets, home) = (options.assets.as_deref(), args.home.as_deref());
+    let env = cluster::environment(kubeconfig, assets, &options.search_path, home)?;
     let shell = Shell::new(root, env.clone(), stop)?;
-    cluster::ensure_prepared(&shell, &kubeconfig).await?;
+    cluster::ensure_prepared(&shell, kubeconfig).await?;
 
     // A run that was killed may have left something.
     runner::clean_up(&page, &shell).await?;
@@ -87,7 +134,7 @@ pub async fn run(args: Args, root: &Path, stop: CancellationToken) -> anyhow::Re
         print_broken(&broken);
         return Ok(ExitCode::FAILURE);
     }
-    finish(&file, &source, &ran.to_string(), check)
+    finish(&file, &source, &ran.to_string(), args.check)
 }
 
 fn finish(file: &Path, source: &str, ran: &str, check: bool) -> anyhow::Result<ExitCode> {

@@ -13,11 +13,6 @@ const STAND_IN: &str = "kubectl --namespace datadog-fake get deployment fake-dat
 /// Why the page cannot be run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No cluster is named.
-    #[error(
-        "KUBECONFIG is not set, name the kubeconfig of a cluster that was prepared for the page"
-    )]
-    NoCluster,
     /// There is no kubectl.
     #[error("there is no kubectl in E2E_ASSETS nor on the PATH, put one there")]
     NoKubectl,
