@@ -67,7 +67,7 @@ pub struct Args {
     /// Where kind and kubectl are.
     #[command(flatten)]
     assets: assets::Args,
-    #[arg(long, env = "HOME", hide = true, id = "home_of_the_commands")]
+    #[arg(long = "home-of-the-commands", env = "HOME", hide = true, id = "home_of_the_commands")]
     home: Option<OsString>,
 }
 

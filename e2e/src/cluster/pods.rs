@@ -160,6 +160,30 @@ impl PodsCluster {
         Ok(())
     }
 
+    /// The provider in its pods, registered.
+    async fn apply_provider(&self) -> anyhow::Result<()> {
+        let mut manifests = self.manifests(provider_manifests(self.plan.timings.provider))?;
+        for (variable, value) in [
+            ("DD_API_KEY", keys::DEFAULT_API_KEY),
+            ("DD_APP_KEY", keys::DEFAULT_APP_KEY),
+            ("DD_EXTERNAL_METRICS_PROVIDER_ENDPOINT", &self.fake_url()),
+        ] {
+            manifests.set_env(PROVIDER, CONTAINER, variable, value)?;
+        }
+        // An APIService without a backend makes discovery fail for the whole cluster, and
+        // kube-apiserver asks again only after a while.
+        let (api_service, others): (Vec<_>, Vec<_>) =
+            manifests.iter().partition(|object| object.kind() == "APIService");
+        self.apply_all(others).await?;
+        self.deployment_ready(&self.namespace, PROVIDER.1).await?;
+        self.apply_all(api_service).await?;
+        wait::until("the APIService to be available", ACTS_WITHIN, LOOK_EVERY, async || {
+            wait::api_service_available(&self.client, API_SERVICE).await
+        })
+        .await?;
+        Ok(())
+    }
+
     /// The fake, as pods reach it.
     fn fake_url(&self) -> String {
         let namespace = self.plan.namespace.as_deref().unwrap_or(FAKE_NAMESPACE);
@@ -225,35 +249,18 @@ impl Cluster for PodsCluster {
     }
 
     async fn start_fake(&self, recorder: &Recorder) -> anyhow::Result<()> {
-        recorder.phase("fake Datadog", self.install_fake()).await?;
-        if let Host::Kind(_) = self.host {
-            // A new cluster has names a few seconds later than nodes.
-            recorder.phase("names", self.deployment_ready("kube-system", "coredns")).await?;
-        }
-        Ok(())
+        recorder.phase("fake Datadog", self.install_fake()).await
     }
 
     async fn install_provider(&self) -> anyhow::Result<()> {
-        let mut manifests = self.manifests(provider_manifests(self.plan.timings.provider))?;
-        for (variable, value) in [
-            ("DD_API_KEY", keys::DEFAULT_API_KEY),
-            ("DD_APP_KEY", keys::DEFAULT_APP_KEY),
-            ("DD_EXTERNAL_METRICS_PROVIDER_ENDPOINT", &self.fake_url()),
-        ] {
-            manifests.set_env(PROVIDER, CONTAINER, variable, value)?;
-        }
-        // An APIService without a backend makes discovery fail for the whole cluster, and
-        // kube-apiserver asks again only after a while.
-        let (api_service, others): (Vec<_>, Vec<_>) =
-            manifests.iter().partition(|object| object.kind() == "APIService");
-        self.apply_all(others).await?;
-        self.deployment_ready(&self.namespace, PROVIDER.1).await?;
-        self.apply_all(api_service).await?;
-        wait::until("the APIService to be available", ACTS_WITHIN, LOOK_EVERY, async || {
-            wait::api_service_available(&self.client, API_SERVICE).await
-        })
-        .await?;
-        Ok(())
+        let names = async {
+            match self.host {
+                // A new cluster resolves names some ten seconds after its node is ready.
+                Host::Kind(_) => self.deployment_ready("kube-system", "coredns").await,
+                Host::Existing(_) => Ok(()),
+            }
+        };
+        tokio::try_join!(self.apply_provider(), names).map(drop)
     }
 
     async fn install_nginx(&self) -> anyhow::Result<()> {
