@@ -33,10 +33,6 @@ mod ready;
 
 pub use ready::{ContainerProgram, KindReady, NodeImage};
 
-/// The node image of kind clusters when none is named; its Kubernetes is the one that the `local`
-/// backend is pinned to (a test compares them).
-pub const DEFAULT_NODE_IMAGE: &str = "kindest/node:v1.37.2";
-
 /// Says what will work on this machine and what to do about the rest
 ///
 /// Exit code: 0 when at least one backend will work, else 1.
@@ -45,9 +41,9 @@ pub struct Args {
     /// For programs: the same as JSON
     #[arg(long)]
     json: bool,
-    /// The image that kind's nodes would be made from
-    #[arg(long, env = "E2E_NODE_IMAGE", value_name = "IMAGE", default_value = DEFAULT_NODE_IMAGE)]
-    node_image: String,
+    /// The image that kind's nodes would be made from [default: as a run chooses it]
+    #[arg(long, env = "E2E_NODE_IMAGE", value_name = "IMAGE")]
+    node_image: Option<String>,
     /// <https://no-color.org>: no colours when it is not empty.
     #[arg(long, env = "NO_COLOR", hide = true, num_args = 0..=1, default_missing_value = "1")]
     no_color: Option<String>,
@@ -58,7 +54,7 @@ pub struct Args {
 /// Looks at the machine and prints the diagnosis.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { json, node_image, no_color, assets } = args;
-    let facts = gather::gather(&assets.options()?, &node_image).await;
+    let facts = gather::gather(&assets.options()?, node_image.as_deref()).await;
     let diagnosis = diagnosis::Diagnosis::of(&facts);
     let plain = no_color.is_some_and(|value| !value.is_empty()) || !io::stdout().is_terminal();
     let mut out = io::stdout().lock();
@@ -78,17 +74,6 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// the docker daemon is set up with, answers from here as a registry does; a daemon with a
 /// proxy of its own is trusted to pull. Nothing is pulled. It takes about a tenth of a second
 /// when the image is there, and never longer than some seconds: whatever does not answer is given up.
-pub async fn kind_ready(options: &Options, node_image: &str) -> Result<KindReady, String> {
+pub async fn kind_ready(options: &Options, node_image: Option<&str>) -> Result<KindReady, String> {
     ready::decide(&gather::kind(options, node_image).await)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_default_node_image_has_the_pinned_kubernetes() {
-        let pinned = assets::Program::KubeApiserver.pinned();
-        assert_eq!(DEFAULT_NODE_IMAGE, format!("kindest/node:v{pinned}"));
-    }
 }

@@ -9,7 +9,9 @@
 
 pub mod app;
 pub mod args;
+pub mod backend;
 pub mod interrupt;
+pub mod sweep;
 pub mod world;
 
 pub mod assets;
@@ -18,6 +20,7 @@ pub mod doctor;
 pub mod cluster;
 pub mod forward;
 pub mod guard;
+pub mod image;
 pub mod pki;
 pub mod ports;
 pub mod process;
@@ -34,5 +37,6 @@ pub mod oracle;
 pub mod timeline;
 
 pub mod outcome;
+pub mod parity;
 pub mod phase;
 pub mod report;

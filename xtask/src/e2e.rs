@@ -1,15 +1,16 @@
 //! Builds the harness and what it runs, then becomes it.
 
 use std::{
+    env,
     ffi::OsString,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use xshell::Shell;
 
-use crate::project;
+use crate::{build, image, project};
 
 /// `cargo xtask e2e`: `--help` shows the harness's own options.
 #[derive(Debug, clap::Args)]
@@ -24,12 +25,36 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let shell = Shell::new()?;
     let built = build(&shell)?;
     let mut command = Command::new(&built.harness);
-    command.env(PROVIDER, &built.provider).args(&args.arguments);
+    command.env(PROVIDER, &built.provider).env(ROOT, project::root()?).args(&args.arguments);
+    if needs_images(&built.harness, &args.arguments) && env::var_os(image::IMAGES).is_none() {
+        command.env(image::IMAGES, image::build(&shell)?);
+    }
     become_it(command).with_context(|| format!("cannot run {}", built.harness.display()))
+}
+
+/// Whether the harness would run on a cluster of pods. It knows best what `auto` stands for; where it
+/// does not understand its arguments, it will say so itself.
+fn needs_images(harness: &Path, arguments: &[OsString]) -> bool {
+    let chosen = which_clusters(harness, arguments);
+    chosen.iter().any(|(cluster, _)| ["kind", "existing"].contains(&cluster.as_str()))
+}
+
+/// On which clusters the harness would run with these arguments, and why on those.
+pub(crate) fn which_clusters(harness: &Path, arguments: &[OsString]) -> Vec<(String, String)> {
+    let asked = Command::new(harness).arg("--which-cluster").args(arguments).output();
+    let answer = asked.map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&answer)
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(cluster, why)| (cluster.to_owned(), why.to_owned()))
+        .collect()
 }
 
 /// Tells the harness which provider to test.
 pub(crate) const PROVIDER: &str = "E2E_PROVIDER";
+
+/// Tells the harness where the checkout is, for its manifests.
+pub(crate) const ROOT: &str = "E2E_ROOT";
 
 /// What was built.
 pub(crate) struct Built {
@@ -39,22 +64,21 @@ pub(crate) struct Built {
     pub(crate) provider: PathBuf,
 }
 
-/// Builds the provider in the release profile, harness and fake in the one that the tests use: what
-/// is tested is what ships, and nobody waits for an optimised harness.
+/// Builds the provider as it ships, harness and fake in the profile that the tests use: what is
+/// tested is what ships, and nobody waits for an optimised harness.
 pub(crate) fn build(shell: &Shell) -> anyhow::Result<Built> {
-    let root = project::root()?;
-    shell.change_dir(&root);
-    let build = || project::cargo(shell, &["build", "--quiet", "--bins"]);
-    let harness = build().args(["--package=fake-datadog", "--package=e2e"]).run();
-    let provider = build().args(["--release", "--package=provider"]).run();
-    if harness.is_err() || provider.is_err() {
-        bail!("the harness or the provider does not build, see above");
-    }
-    let target = project::target(&root);
-    Ok(Built {
-        harness: target.join("debug/e2e"),
-        provider: target.join("release/datadog-cluster-agent"),
-    })
+    shell.change_dir(project::root()?);
+    let harness = harness(shell);
+    let provider = build::provider(shell);
+    Ok(Built { harness: harness?, provider: provider? })
+}
+
+/// Builds harness and fake.
+pub(crate) fn harness(shell: &Shell) -> anyhow::Result<PathBuf> {
+    let packages = ["--package=fake-datadog", "--package=e2e"];
+    let build = project::cargo(shell, &["build", "--quiet", "--bins"]).args(packages);
+    build.run().context("the harness does not build, see above")?;
+    Ok(project::target(&project::root()?).join("debug/e2e"))
 }
 
 /// On Unix the harness takes our place, so that signals and the exit code are its own.

@@ -20,6 +20,7 @@ use tokio::{process::Command, time};
 
 use crate::{
     assets::{self, Found, Options, Program, Survey, on_path, tool},
+    cluster::kind::tool::PROVIDER,
     doctor::facts::{Building, Disk, Existing, Facts, Kernel, Kind, Local, Machine},
     doctor::ready::ContainerProgram,
     guard,
@@ -37,7 +38,7 @@ const ANSWER: Duration = Duration::from_millis(800);
 const PORTS: usize = 16;
 
 /// Looks at everything, at the same time where that is possible.
-pub(crate) async fn gather(options: &Options, node_image: &str) -> Facts {
+pub(crate) async fn gather(options: &Options, node_image: Option<&str>) -> Facts {
     // On the heap: together they are larger than a stack frame should be.
     let (local, kind, building) = tokio::join!(
         Box::pin(local(options)),
@@ -48,7 +49,7 @@ pub(crate) async fn gather(options: &Options, node_image: &str) -> Facts {
 }
 
 /// Only what decides whether kind can be used, and what is told with it.
-pub(crate) async fn kind(options: &Options, node_image: &str) -> Kind {
+pub(crate) async fn kind(options: &Options, node_image: Option<&str>) -> Kind {
     let program = async {
         let path = tool(options, "kind")?;
         let said = read(&path, ["version"]).await.map(|said| said.trim().to_owned());
@@ -57,12 +58,11 @@ pub(crate) async fn kind(options: &Options, node_image: &str) -> Kind {
     let engine = |name| engine::look(name, &options.search_path, node_image);
     let (program, docker, podman) =
         tokio::join!(program, engine(ContainerProgram::Docker), engine(ContainerProgram::Podman));
-    Kind {
-        node_image: node_image.to_owned(),
-        program,
-        engines: vec![(ContainerProgram::Docker, docker), (ContainerProgram::Podman, podman)],
-        kernel: kernel(),
+    let mut engines = vec![(ContainerProgram::Docker, docker), (ContainerProgram::Podman, podman)];
+    if let Some(wanted) = env::var_os(PROVIDER) {
+        engines.retain(|(name, _)| wanted == name.name());
     }
+    Kind { program, engines, kernel: kernel() }
 }
 
 async fn local(options: &Options) -> Local {

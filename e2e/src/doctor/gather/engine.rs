@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{
     assets::on_path,
+    cluster::kind::node_image,
     doctor::{
         facts::{Answers, Disk, Engine, ImageStore, NodeImageFact},
         gather::{answer, disk, read},
@@ -22,7 +23,11 @@ const CLUSTER_LABEL: &str = "io.x-k8s.kind.cluster";
 /// (<https://github.com/distribution/reference>, `normalize.go`).
 const DOCKER_HUB: &str = "docker.io";
 
-pub(crate) async fn look(name: ContainerProgram, search_path: &OsStr, image: &str) -> Engine {
+pub(crate) async fn look(
+    name: ContainerProgram,
+    search_path: &OsStr,
+    image: Option<&str>,
+) -> Engine {
     let Some(program) = on_path(search_path, name.name()) else { return Engine::NotInstalled };
     let format = match name {
         ContainerProgram::Docker => "{{json .}}",
@@ -30,26 +35,29 @@ pub(crate) async fn look(name: ContainerProgram, search_path: &OsStr, image: &st
     };
     let filter = format!("label={CLUSTER_LABEL}");
     let names = format!("{{{{.Label {CLUSTER_LABEL:?}}}}}");
-    let (info, inspected, clusters) = tokio::join!(
+    let (info, tags, clusters) = tokio::join!(
         read(&program, ["info", "--format", format]),
-        read(&program, ["image", "inspect", "--format", "{{.Id}}", image]),
+        read(&program, node_image::LIST),
         read(&program, ["ps", "--all", "--filter", &filter, "--format", &names]),
     );
     let info = match info.and_then(|text| parse(name, &program, &text)) {
         Ok(info) => info,
         Err(said) => return Engine::Silent { said },
     };
-    let node_image = match inspected {
+    let chosen = || node_image::of(node_image::NEWEST, tags.as_deref().unwrap_or_default());
+    let image = image.map_or_else(chosen, str::to_owned);
+    let fact = match read(&program, ["image", "inspect", "--format", "{{.Id}}", &image]).await {
         Ok(_) => NodeImageFact::Present,
-        Err(_) => can_be_pulled(image, &info.sources).await,
+        Err(_) => can_be_pulled(&image, &info.sources).await,
     };
+    let node_image = (image, fact);
     let our_clusters = ours(&clusters.unwrap_or_default());
     let root = disk(info.answers.root.path.clone());
     Engine::Answers(Box::new(Answers { root, node_image, our_clusters, ..info.answers }))
 }
 
 struct Info {
-    /// Complete but for the image, the clusters, and the free space.
+    /// Complete but for image, clusters and free space, which `info` does not tell.
     answers: Answers,
     sources: Sources,
 }
@@ -99,7 +107,7 @@ fn docker(program: &Path, info: &Value) -> Result<Info, String> {
             rootless,
             default_runtime: text(info, "/DefaultRuntime"),
             root: Disk { path: text(info, "/DockerRootDir").into(), free: None },
-            node_image: NodeImageFact::Present,
+            node_image: (String::new(), NodeImageFact::Present),
             our_clusters: Vec::new(),
         },
         sources: Sources {
@@ -127,7 +135,7 @@ fn podman(program: &Path, info: &Value) -> Info {
             rootless: info.pointer("/host/security/rootless") == Some(&Value::Bool(true)),
             default_runtime: text(info, "/host/ociRuntime/name"),
             root: Disk { path: text(info, "/store/graphRoot").into(), free: None },
-            node_image: NodeImageFact::Present,
+            node_image: (String::new(), NodeImageFact::Present),
             our_clusters: Vec::new(),
         },
         sources: Sources { mirrors: Vec::new(), proxy: None },
