@@ -13,6 +13,7 @@ mod image;
 mod project;
 mod test;
 mod tidy;
+mod workflows;
 
 /// The project's commands
 #[derive(Debug, Parser)]
@@ -32,7 +33,7 @@ enum Command {
     Image(image::Args),
     /// Everything that CI checks: format, lints, tests, docs, dependencies, file sizes, e2e
     Test(test::Args),
-    /// Check what no compiler checks: file sizes and stray references
+    /// Check what no compiler checks: file sizes, stray references, pinned actions
     Tidy,
 }
 
