@@ -38,7 +38,7 @@ pub(crate) use self::{
     error::names,
     fetch::client,
     program::{Program, Version},
-    search::{in_assets, on_path},
+    search::on_path,
     sum::Sum,
     survey::{Found, Place, Survey, survey, tool},
 };

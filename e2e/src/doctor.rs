@@ -16,6 +16,7 @@ use std::{
 
 use crate::{
     assets::{self, Options},
+    cluster::kind::node_image,
     report::Colour,
 };
 
@@ -41,7 +42,7 @@ pub struct Args {
     /// For programs: the same as JSON
     #[arg(long)]
     json: bool,
-    /// The image that kind's nodes would be made from [default: as a run chooses it]
+    /// The image that kind's nodes would be made from [default: as for a run]
     #[arg(long, env = "E2E_NODE_IMAGE", value_name = "IMAGE")]
     node_image: Option<String>,
     /// <https://no-color.org>: no colours when it is not empty.
@@ -54,7 +55,12 @@ pub struct Args {
 /// Looks at the machine and prints the diagnosis.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let Args { json, node_image, no_color, assets } = args;
-    let facts = gather::gather(&assets.options()?, node_image.as_deref()).await;
+    let options = assets.options()?;
+    let node_image = match node_image {
+        Some(image) => image,
+        None => node_image::choose(&options, None).await,
+    };
+    let facts = gather::gather(&options, &node_image).await;
     let diagnosis = diagnosis::Diagnosis::of(&facts);
     let plain = no_color.is_some_and(|value| !value.is_empty()) || !io::stdout().is_terminal();
     let mut out = io::stdout().lock();
@@ -74,6 +80,6 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// the docker daemon is set up with, answers from here as a registry does; a daemon with a
 /// proxy of its own is trusted to pull. Nothing is pulled. It takes about a tenth of a second
 /// when the image is there, and never longer than some seconds: whatever does not answer is given up.
-pub async fn kind_ready(options: &Options, node_image: Option<&str>) -> Result<KindReady, String> {
+pub async fn kind_ready(options: &Options, node_image: &str) -> Result<KindReady, String> {
     ready::decide(&gather::kind(options, node_image).await)
 }

@@ -21,6 +21,12 @@ pub(crate) struct Args {
     arguments: Vec<OsString>,
 }
 
+impl Args {
+    pub(crate) fn new(arguments: impl IntoIterator<Item = OsString>) -> Self {
+        Self { arguments: arguments.into_iter().collect() }
+    }
+}
+
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let shell = Shell::new()?;
     let built = build(&shell)?;

@@ -13,6 +13,7 @@ mod image;
 mod project;
 mod test;
 mod tidy;
+mod walkthrough;
 mod workflows;
 
 /// The project's commands
@@ -27,23 +28,26 @@ struct Args {
 enum Command {
     /// Bring up a cluster, put real load on a real nginx, and assert that the HPA follows
     E2e(e2e::Args),
-    /// Say what will work on this machine, and what to do about the rest
-    Doctor(doctor::Args),
     /// Make the images of provider, fake and load generator, without docker
     Image(image::Args),
+    /// Say what will work on this machine, and what to do about the rest
+    Doctor(doctor::Args),
     /// Everything that CI checks: format, lints, tests, docs, dependencies, file sizes, e2e
     Test(test::Args),
     /// Check what no compiler checks: file sizes, stray references, pinned actions
     Tidy,
+    /// Run every command of docs/walkthrough.md, and write what they print into the page
+    Walkthrough(walkthrough::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::E2e(args) => e2e::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
         Command::Image(args) => image::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
+        Command::Walkthrough(args) => walkthrough::run(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

@@ -299,7 +299,12 @@ impl Cluster for PodsCluster {
     }
 
     async fn start_fake(&self, recorder: &Recorder) -> anyhow::Result<()> {
-        recorder.phase("fake Datadog", self.install_fake()).await
+        recorder.phase("fake Datadog", self.install_fake()).await?;
+        if let Host::Kind(_) = self.host {
+            // A new cluster has names a few seconds later than nodes.
+            recorder.phase("names", self.deployment_ready("kube-system", "coredns")).await?;
+        }
+        Ok(())
     }
 
     async fn install_provider(&self) -> anyhow::Result<()> {

@@ -53,6 +53,7 @@ pub(crate) struct Local {
 /// For the `kind` backend.
 #[derive(Debug, Clone)]
 pub(crate) struct Kind {
+    pub(crate) node_image: String,
     /// The program, and what it says its version is.
     pub(crate) program: Option<(PathBuf, Result<String, String>)>,
     /// In the order in which they are tried.
@@ -102,8 +103,7 @@ pub(crate) struct Answers {
     pub(crate) default_runtime: String,
     /// Where images and containers are; its free space only when that is on this machine.
     pub(crate) root: Disk,
-    /// What nodes would be made from, and whether it is to be had.
-    pub(crate) node_image: (String, NodeImageFact),
+    pub(crate) node_image: NodeImageFact,
     /// Names of the kind clusters that carry our prefix.
     pub(crate) our_clusters: Vec<String>,
 }

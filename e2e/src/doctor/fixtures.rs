@@ -43,6 +43,7 @@ pub(crate) fn good() -> Facts {
             kept: Vec::new(),
         },
         kind: Kind {
+            node_image: "kindest/node:v1.37.2".to_owned(),
             program: Some((
                 "/opt/bin/kind".into(),
                 Ok("kind v0.33.0 go1.26.8 linux/amd64".to_owned()),
@@ -125,7 +126,7 @@ pub(crate) fn answers() -> Answers {
         rootless: false,
         default_runtime: "runc".to_owned(),
         root: disk("/var/lib/docker", 50),
-        node_image: ("kindest/node:v1.37.2".to_owned(), NodeImageFact::Present),
+        node_image: NodeImageFact::Present,
         our_clusters: Vec::new(),
     }
 }

@@ -20,10 +20,10 @@ use tokio::{process::Command, time};
 
 use crate::{
     assets::{self, Found, Options, Program, Survey, on_path, tool},
-    cluster::kind::tool::PROVIDER,
+    cluster::kind::tool,
     doctor::facts::{Building, Disk, Existing, Facts, Kernel, Kind, Local, Machine},
     doctor::ready::ContainerProgram,
-    guard,
+    guard::{self, LastCommand},
     ports::Ports,
     process::identity::Identity,
 };
@@ -38,7 +38,7 @@ const ANSWER: Duration = Duration::from_millis(800);
 const PORTS: usize = 16;
 
 /// Looks at everything, at the same time where that is possible.
-pub(crate) async fn gather(options: &Options, node_image: Option<&str>) -> Facts {
+pub(crate) async fn gather(options: &Options, node_image: &str) -> Facts {
     // On the heap: together they are larger than a stack frame should be.
     let (local, kind, building) = tokio::join!(
         Box::pin(local(options)),
@@ -49,7 +49,7 @@ pub(crate) async fn gather(options: &Options, node_image: Option<&str>) -> Facts
 }
 
 /// Only what decides whether kind can be used, and what is told with it.
-pub(crate) async fn kind(options: &Options, node_image: Option<&str>) -> Kind {
+pub(crate) async fn kind(options: &Options, node_image: &str) -> Kind {
     let program = async {
         let path = tool(options, "kind")?;
         let said = read(&path, ["version"]).await.map(|said| said.trim().to_owned());
@@ -59,10 +59,11 @@ pub(crate) async fn kind(options: &Options, node_image: Option<&str>) -> Kind {
     let (program, docker, podman) =
         tokio::join!(program, engine(ContainerProgram::Docker), engine(ContainerProgram::Podman));
     let mut engines = vec![(ContainerProgram::Docker, docker), (ContainerProgram::Podman, podman)];
-    if let Some(wanted) = env::var_os(PROVIDER) {
-        engines.retain(|(name, _)| wanted == name.name());
+    let asked = LastCommand::new("kind", ["version"]);
+    if let Some(wanted) = asked.environment.get(tool::PROVIDER) {
+        engines.retain(|(program, _)| program.name() == wanted);
     }
-    Kind { program, engines, kernel: kernel() }
+    Kind { node_image: node_image.to_owned(), program, engines, kernel: kernel() }
 }
 
 async fn local(options: &Options) -> Local {

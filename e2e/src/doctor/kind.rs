@@ -27,7 +27,7 @@ pub(crate) fn group(facts: &Facts) -> Group {
     let kind = &facts.kind;
     let mut lines = vec![engine(kind), program(kind)];
     if let Some((name, answers)) = answering(kind) {
-        lines.push(node_image(name, answers));
+        lines.push(node_image(name, answers, &kind.node_image));
         lines.push(storage(answers));
         lines.push(cgroup(name, answers));
         lines.push(disk(name, answers));
@@ -93,9 +93,8 @@ fn program(kind: &Kind) -> Line {
     }
 }
 
-fn node_image(name: ContainerProgram, answers: &Answers) -> Line {
-    let (image, fact) = &answers.node_image;
-    match fact {
+fn node_image(name: ContainerProgram, answers: &Answers, image: &str) -> Line {
+    match &answers.node_image {
         NodeImageFact::Present => Line::ok("node image", format!("{image} is there")),
         NodeImageFact::CanBePulled(by) => Line::warn(
             "node image",

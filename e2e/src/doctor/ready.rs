@@ -13,11 +13,8 @@ pub struct KindReady {
     pub container_path: PathBuf,
     /// Where the kind program is.
     pub kind: PathBuf,
-    /// What its nodes are made from: the one that was named, else the newest Kubernetes that is there or
-    /// published.
-    pub node_image: String,
-    /// Whether that is there.
-    pub node_image_is: NodeImage,
+    /// Whether the node image is there.
+    pub node_image: NodeImage,
     /// The containers' machine has cgroup v1: a kubelet from 1.35 on refuses that unless its
     /// configuration says `failCgroupV1: false`
     /// (<https://kubernetes.io/docs/concepts/architecture/cgroups/>).
@@ -65,13 +62,12 @@ pub(crate) fn decide(kind: &Kind) -> Result<KindReady, String> {
         return Err(format!("kind at {path} does not run ({said}): install it anew"));
     }
     let ready = |(container_program, answers): &(ContainerProgram, &Answers)| {
-        let node_image_is = usable(*container_program, answers)?;
+        let node_image = usable(*container_program, answers, &kind.node_image)?;
         Ok(KindReady {
             container_program: *container_program,
             container_path: answers.program.clone(),
             kind: program.clone(),
-            node_image: answers.node_image.0.clone(),
-            node_image_is,
+            node_image,
             cgroup_v1: answers.cgroup == Some(1),
         })
     };
@@ -87,7 +83,7 @@ fn answering((name, engine): &(ContainerProgram, Engine)) -> Option<(ContainerPr
     }
 }
 
-fn usable(name: ContainerProgram, answers: &Answers) -> Result<NodeImage, String> {
+fn usable(name: ContainerProgram, answers: &Answers, image: &str) -> Result<NodeImage, String> {
     if answers.os != "linux" {
         let os = &answers.os;
         return Err(format!("{name} runs {os} containers: switch it to Linux containers"));
@@ -105,8 +101,7 @@ fn usable(name: ContainerProgram, answers: &Answers) -> Result<NodeImage, String
              prune)"
         ));
     }
-    let (image, fact) = &answers.node_image;
-    match fact {
+    match &answers.node_image {
         NodeImageFact::Present => Ok(NodeImage::Present),
         NodeImageFact::CanBePulled(_) => Ok(NodeImage::ToBePulled),
         NodeImageFact::CannotBePulled(said) => Err(format!(
@@ -153,7 +148,7 @@ pub(crate) fn no_engine(engines: &[(ContainerProgram, Engine)]) -> String {
 impl KindReady {
     /// What has to happen before a cluster can be made.
     pub(crate) fn first(&self) -> Option<String> {
-        match self.node_image_is {
+        match self.node_image {
             NodeImage::Present => None,
             NodeImage::ToBePulled => Some("after pulling the node image".to_owned()),
         }

@@ -2,14 +2,15 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::cluster::kind::{ANSWERS_WITHIN, tool::Tool};
+use crate::{
+    assets,
+    cluster::kind::{ANSWERS_WITHIN, tool::Runtime},
+};
 
 /// Where node images are.
 const REPOSITORY: &str = "kindest/node";
-/// Has docker or podman list the tags of node images, a line for each.
-pub(crate) const LIST: [&str; 5] = ["image", "list", "--format", "{{.Tag}}", REPOSITORY];
 /// The version that the harness is tested with, here and on `local`.
-pub(crate) const NEWEST: Minor = Minor(37);
+const NEWEST: Minor = Minor(37);
 /// What kind 0.33 publishes for each minor version, by digest as its release notes ask for; for 1.33,
 /// which that release has no more, what kind 0.29 published.
 const PUBLISHED: [(Minor, &str); 5] = [
@@ -42,15 +43,15 @@ impl FromStr for Minor {
     }
 }
 
-/// The image for a minor version, the newest where none is asked for: one that the runtime has, else the
-/// published one, which kind pulls.
-pub async fn choose(tool: &Tool, wanted: Option<Minor>) -> anyhow::Result<String> {
-    let tags = tool.runtime(LIST, ANSWERS_WITHIN).await?;
-    Ok(of(wanted.unwrap_or(NEWEST), &tags))
-}
-
-/// The image for a minor version where [`LIST`] prints `tags`.
-pub(crate) fn of(wanted: Minor, tags: &str) -> String {
+/// The image for a minor version, the newest where none is asked for: one that docker or podman has,
+/// else the published one, which kind pulls.
+pub async fn choose(options: &assets::Options, wanted: Option<Minor>) -> String {
+    let wanted = wanted.unwrap_or(NEWEST);
+    let listed = ["image", "list", "--format", "{{.Tag}}", REPOSITORY];
+    let tags = match Runtime::find(options).await {
+        Ok(runtime) => runtime.run(listed, ANSWERS_WITHIN).await.unwrap_or_default(),
+        Err(_) => String::new(),
+    };
     let tag = newest_of(wanted, tags.lines()).map(ToOwned::to_owned).or_else(|| published(wanted));
     format!("{REPOSITORY}:{}", tag.unwrap_or_else(|| format!("v{wanted}.0")))
 }

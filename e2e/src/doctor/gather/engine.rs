@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use crate::{
     assets::on_path,
-    cluster::kind::node_image,
     doctor::{
         facts::{Answers, Disk, Engine, ImageStore, NodeImageFact},
         gather::{answer, disk, read},
@@ -23,11 +22,7 @@ const CLUSTER_LABEL: &str = "io.x-k8s.kind.cluster";
 /// (<https://github.com/distribution/reference>, `normalize.go`).
 const DOCKER_HUB: &str = "docker.io";
 
-pub(crate) async fn look(
-    name: ContainerProgram,
-    search_path: &OsStr,
-    image: Option<&str>,
-) -> Engine {
+pub(crate) async fn look(name: ContainerProgram, search_path: &OsStr, image: &str) -> Engine {
     let Some(program) = on_path(search_path, name.name()) else { return Engine::NotInstalled };
     let format = match name {
         ContainerProgram::Docker => "{{json .}}",
@@ -35,29 +30,26 @@ pub(crate) async fn look(
     };
     let filter = format!("label={CLUSTER_LABEL}");
     let names = format!("{{{{.Label {CLUSTER_LABEL:?}}}}}");
-    let (info, tags, clusters) = tokio::join!(
+    let (info, inspected, clusters) = tokio::join!(
         read(&program, ["info", "--format", format]),
-        read(&program, node_image::LIST),
+        read(&program, ["image", "inspect", "--format", "{{.Id}}", image]),
         read(&program, ["ps", "--all", "--filter", &filter, "--format", &names]),
     );
     let info = match info.and_then(|text| parse(name, &program, &text)) {
         Ok(info) => info,
         Err(said) => return Engine::Silent { said },
     };
-    let chosen = || node_image::of(node_image::NEWEST, tags.as_deref().unwrap_or_default());
-    let image = image.map_or_else(chosen, str::to_owned);
-    let fact = match read(&program, ["image", "inspect", "--format", "{{.Id}}", &image]).await {
+    let node_image = match inspected {
         Ok(_) => NodeImageFact::Present,
-        Err(_) => can_be_pulled(&image, &info.sources).await,
+        Err(_) => can_be_pulled(image, &info.sources).await,
     };
-    let node_image = (image, fact);
     let our_clusters = ours(&clusters.unwrap_or_default());
     let root = disk(info.answers.root.path.clone());
     Engine::Answers(Box::new(Answers { root, node_image, our_clusters, ..info.answers }))
 }
 
 struct Info {
-    /// Complete but for image, clusters and free space, which `info` does not tell.
+    /// Complete but for the image, the clusters, and the free space.
     answers: Answers,
     sources: Sources,
 }
@@ -107,7 +99,7 @@ fn docker(program: &Path, info: &Value) -> Result<Info, String> {
             rootless,
             default_runtime: text(info, "/DefaultRuntime"),
             root: Disk { path: text(info, "/DockerRootDir").into(), free: None },
-            node_image: (String::new(), NodeImageFact::Present),
+            node_image: NodeImageFact::Present,
             our_clusters: Vec::new(),
         },
         sources: Sources {
@@ -135,7 +127,7 @@ fn podman(program: &Path, info: &Value) -> Info {
             rootless: info.pointer("/host/security/rootless") == Some(&Value::Bool(true)),
             default_runtime: text(info, "/host/ociRuntime/name"),
             root: Disk { path: text(info, "/store/graphRoot").into(), free: None },
-            node_image: (String::new(), NodeImageFact::Present),
+            node_image: NodeImageFact::Present,
             our_clusters: Vec::new(),
         },
         sources: Sources { mirrors: Vec::new(), proxy: None },

@@ -47,7 +47,7 @@ fn a_line_fails_exactly_when_the_decision_is_no() {
     for (facts, ready) in [
         (fixtures::good(), true),
         (with_docker(|docker| docker.cgroup = Some(1)), true),
-        (with_docker(|docker| docker.node_image.1 = nothing()), false),
+        (with_docker(|docker| docker.node_image = nothing()), false),
         (with_docker(|docker| docker.os = "windows".to_owned()), false),
         (with_docker(|docker| (docker.rootless, docker.cgroup) = (true, Some(1))), false),
         (with_docker(|docker| docker.root.free = Some(1 << 30)), false),
@@ -117,5 +117,5 @@ fn scarce_room_leftovers_and_a_pull_are_warnings() {
     let clusters = vec!["dca-e2e-1".to_owned()];
     check_warns(&with_docker(|docker| docker.our_clusters = clusters), "clusters", "e2e down");
     let registry = NodeImageFact::CanBePulled("https://registry.test".to_owned());
-    check_warns(&with_docker(|docker| docker.node_image.1 = registry), "node image", "docker pull");
+    check_warns(&with_docker(|docker| docker.node_image = registry), "node image", "docker pull");
 }

@@ -25,7 +25,7 @@ fn check_why_not(result: Result<KindReady, String>, parts: &[&str]) {
 fn docker_with_kind_and_the_image_is_ready() {
     let ready = with_docker(|_| {}).unwrap();
     assert_eq!(ready.container_program, ContainerProgram::Docker);
-    assert_eq!(ready.node_image_is, NodeImage::Present);
+    assert_eq!(ready.node_image, NodeImage::Present);
     assert!(!ready.cgroup_v1);
     assert!(with_docker(|docker| docker.cgroup = Some(1)).unwrap().cgroup_v1);
 }
@@ -33,15 +33,15 @@ fn docker_with_kind_and_the_image_is_ready() {
 #[test]
 fn an_image_that_can_be_pulled_will_do() {
     let source = NodeImageFact::CanBePulled("https://registry.test".to_owned());
-    let ready = with_docker(|docker| docker.node_image.1 = source).unwrap();
-    assert_eq!(ready.node_image_is, NodeImage::ToBePulled);
+    let ready = with_docker(|docker| docker.node_image = source).unwrap();
+    assert_eq!(ready.node_image, NodeImage::ToBePulled);
     assert_eq!(ready.first().as_deref(), Some("after pulling the node image"));
 }
 
 #[test]
 fn an_image_that_cannot_be_had_will_not() {
     let said = NodeImageFact::CannotBePulled("dns error".to_owned());
-    let result = with_docker(|docker| docker.node_image.1 = said);
+    let result = with_docker(|docker| docker.node_image = said);
     check_why_not(result, &["kindest/node", "dns error", "docker pull", "docker save"]);
 }
 
@@ -60,7 +60,7 @@ fn podman_is_taken_when_docker_will_not_do() {
     let podman = Answers { program: "/usr/bin/podman".into(), ..fixtures::answers() };
     let podman = (ContainerProgram::Podman, Engine::Answers(Box::new(podman)));
     let nothing = NodeImageFact::CannotBePulled("dns error".to_owned());
-    let docker = Answers { node_image: (String::new(), nothing), ..fixtures::answers() };
+    let docker = Answers { node_image: nothing, ..fixtures::answers() };
     for docker in [silent("Cannot connect"), Engine::Answers(Box::new(docker))] {
         let engines = vec![(ContainerProgram::Docker, docker), podman.clone()];
         let ready = decide(&with_engines(engines)).unwrap();
