@@ -14,6 +14,7 @@ mod project;
 mod test;
 mod tidy;
 mod walkthrough;
+mod workflows;
 
 /// The project's commands
 #[derive(Debug, Parser)]
@@ -33,7 +34,7 @@ enum Command {
     Doctor(doctor::Args),
     /// Everything that CI checks: format, lints, tests, docs, dependencies, file sizes, e2e
     Test(test::Args),
-    /// Check what no compiler checks: file sizes and stray references
+    /// Check what no compiler checks: file sizes, stray references, pinned actions
     Tidy,
     /// Run every command of docs/walkthrough.md, and write what they print into the page
     Walkthrough(walkthrough::Args),

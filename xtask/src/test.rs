@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 use xshell::{Cmd, Shell, cmd};
 
-use crate::{e2e, image, project, project::cargo, tidy};
+use crate::{e2e, image, project, project::cargo, tidy, workflows};
 
 /// `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -31,9 +31,14 @@ enum Done {
 
 type Step = fn(&Shell, &Args) -> anyhow::Result<Done>;
 
-const STEPS: [(&str, Step); 8] = [
+const STEPS: [(&str, Step); 9] = [
     ("format", |shell, _| passed(cargo(shell, &["fmt", "--all", "--check"]))),
     ("tidy", |_, _| tidy::run().map(|()| Done::Passed)),
+    ("workflows", |shell, _| {
+        let linted = workflows::lint(shell)?;
+        let skip = || skipped(format!("actionlint is not installed ({})", workflows::INSTALL));
+        Ok(if linted { Done::Passed } else { skip() })
+    }),
     ("lints", |shell, _| {
         let clippy = cargo(shell, &["clippy", "--workspace", "--all-targets", "--quiet"]);
         passed(clippy.args(["--", "-D", "warnings"]))

@@ -7,6 +7,8 @@ use xshell::{Shell, cmd};
 
 use crate::project;
 
+mod workflows;
+
 /// Lines that a Rust file may have; a longer one asks for a better design.
 const MAX_LINES: usize = 400;
 
@@ -24,6 +26,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         }
         let Ok(text) = fs::read_to_string(&path) else { continue }; // not a text
         offences.extend(check(Path::new(file), &text));
+        offences.extend(workflows::check(Path::new(file), &text));
     }
     if offences.is_empty() {
         return Ok(());

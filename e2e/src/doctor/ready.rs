@@ -131,9 +131,15 @@ pub(crate) fn no_engine(engines: &[(ContainerProgram, Engine)]) -> String {
         Some((ContainerProgram::Podman, said)) => {
             format!("podman does not work ({said}): see `podman info`")
         }
-        None => "neither docker nor podman is on the PATH: install docker \
-                 (https://docs.docker.com/engine/install/)"
-            .to_owned(),
+        None => match engines {
+            [(only, _)] => format!(
+                "{only}, which KIND_EXPERIMENTAL_PROVIDER asks for, is not on the PATH: install it, or \
+                 unset that variable"
+            ),
+            _ => "neither docker nor podman is on the PATH: install docker \
+                  (https://docs.docker.com/engine/install/)"
+                .to_owned(),
+        },
     }
 }
 

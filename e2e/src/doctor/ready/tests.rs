@@ -71,7 +71,12 @@ fn podman_is_taken_when_docker_will_not_do() {
 #[test]
 fn without_an_engine_the_remedy_is_that_of_what_is_installed() {
     let docker = |engine| decide(&with_engines(vec![(ContainerProgram::Docker, engine)]));
-    check_why_not(docker(Engine::NotInstalled), &["neither docker nor podman", "install docker"]);
+    let names = [ContainerProgram::Docker, ContainerProgram::Podman];
+    let none = names.map(|name| (name, Engine::NotInstalled)).to_vec();
+    let result = decide(&with_engines(none));
+    check_why_not(result, &["neither docker nor podman", "install docker"]);
+    let asked_for = docker(Engine::NotInstalled);
+    check_why_not(asked_for, &["docker, which KIND_EXPERIMENTAL_PROVIDER asks for", "unset"]);
     check_why_not(docker(silent("Cannot connect")), &["Cannot connect", "systemctl start docker"]);
     check_why_not(docker(silent("permission denied")), &["group `docker`"]);
     let podman = vec![(ContainerProgram::Podman, silent("cannot clone: EPERM"))];
