@@ -80,8 +80,8 @@ fn pack<'a>(
     }
     for (architecture, target) in targets {
         let binaries = build::images(shell, target, products)?;
-        let platform = architecture.platform();
-        pack = pack.arg("--binaries").arg(format!("{platform}={}", binaries.display()));
+        let (platform, triple) = (architecture.platform(), target.triple());
+        pack = pack.arg("--binaries").arg(format!("{platform}:{triple}={}", binaries.display()));
     }
     Ok(pack.arg("--only").args(products))
 }
