@@ -6,20 +6,28 @@ use std::{
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     process::ExitCode,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, ensure};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    args::{Args, Backend, Command, Run},
+    args::{Args, Command, Run},
+    assets,
+    cluster::existing::undo,
     forward, guard, image, interrupt, load,
-    outcome::Verdict,
+    outcome::{Outcome, Verdict},
+    parity::Decisions,
     report::{self, Colour, View},
     scenario::{Scenario, Settings},
+    sweep,
     world::{Keep, World},
 };
+
+/// Time limit of a scenario: several times what one takes; and where all periods are the defaults.
+const TIMEOUT: Duration = Duration::from_secs(300);
+const REAL_TIME_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Runs the command of `args`; an error is one that left the harness unable to decide.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -35,7 +43,15 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Some(Command::Down) => down(),
+        Some(Command::Down(args)) => {
+            removed(&sweep::down(&args.options()?).await?, "nothing was kept");
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Sweep(args)) => {
+            removed(&sweep::sweep(&args.options()?).await?, "nothing was left behind");
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Undo { file }) => undo::run_file(&file).await.map(|()| ExitCode::SUCCESS),
         Some(Command::Load(args)) => {
             interrupt::cancel_on_signal(stop.clone())?;
             load::run(args, stop).await.map(|()| ExitCode::SUCCESS)
@@ -50,12 +66,65 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn run_scenarios(args: Run) -> anyhow::Result<ExitCode> {
-    let (Backend::Auto | Backend::Local) = args.cluster;
+    let options = args.assets.clone().options()?;
+    let mut backends = Vec::new();
+    for backend in args.backends() {
+        backends.push(backend.resolve(&options).await);
+    }
+    if args.which_cluster {
+        for (backend, why) in backends {
+            println!("{}: {}", backend.name(), why.as_deref().unwrap_or("asked for"));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let stop = CancellationToken::new();
     interrupt::cancel_on_signal(stop.clone())?;
     let view = View::of(&args);
-    let scenarios =
-        if args.scenario.is_empty() { vec![Scenario::Walkthrough] } else { args.scenario };
+    let scenarios = args.scenario.clone();
+    let scenarios = if scenarios.is_empty() { vec![Scenario::Walkthrough] } else { scenarios };
+    for line in sweep::sweep(&options).await? {
+        println!("left behind by an earlier run: {line}");
+    }
+    let compare = !args.parity.is_empty();
+    let mut world = world(args, options, &view, &stop)?;
+    let mut outcomes = Vec::new();
+    let mut equal = true;
+    for scenario in scenarios {
+        let first = outcomes.len();
+        for (backend, why) in &backends {
+            if let Some(why) = why {
+                println!("cluster: {}, because {why}", backend.name());
+            }
+            let outcome = world.run(scenario, *backend).await?;
+            report::text(&outcome, view.colour, &mut io::stdout())?;
+            outcomes.push(outcome);
+            if stop.is_cancelled() {
+                break;
+            }
+            world.seed = world.seed.wrapping_add(1);
+        }
+        if compare {
+            equal &= print_parity(&outcomes[first..]);
+        }
+        if stop.is_cancelled() {
+            break;
+        }
+    }
+    if outcomes.len() > 1 {
+        println!();
+        report::summary(&outcomes, view.colour, &mut io::stdout())?;
+    }
+    let verdict = Verdict::worst(outcomes.iter().map(|outcome| outcome.verdict));
+    let verdict = if equal { verdict } else { Verdict::worst([verdict, Verdict::Failed]) };
+    Ok(verdict.exit_code().into())
+}
+
+fn world(
+    args: Run,
+    options: assets::Options,
+    view: &Display,
+    stop: &CancellationToken,
+) -> anyhow::Result<World> {
     let ours = beside_us()?;
     let provider = args.provider.unwrap_or_else(|| ours.join("datadog-cluster-agent"));
     ensure!(
@@ -64,35 +133,46 @@ async fn run_scenarios(args: Run) -> anyhow::Result<ExitCode> {
          with --provider",
         provider.display()
     );
-    let mut world = World {
-        options: args.assets.options()?,
+    let usual = if args.backend.real_time { REAL_TIME_TIMEOUT } else { TIMEOUT };
+    Ok(World {
+        options,
         provider,
         ours,
         root: repository()?,
         settings: Settings { rate_per_s: args.rate },
         seed: args.seed.unwrap_or_else(random_seed),
-        timeout: args.timeout,
+        timeout: args.timeout.unwrap_or(usual),
+        images: args.backend.images.clone().unwrap_or_else(|| target_folder().join("images")),
+        backend: args.backend,
         artifacts: args.artifacts.unwrap_or_else(|| target_folder().join("e2e")),
         keep: if args.keep { Keep::Running } else { Keep::Nothing },
         view: view.kind,
         colour: view.colour,
         stop: stop.clone(),
-    };
-    let mut outcomes = Vec::new();
-    for scenario in scenarios {
-        let outcome = world.run(scenario).await?;
-        report::text(&outcome, view.colour, &mut io::stdout())?;
-        outcomes.push(outcome);
-        if stop.is_cancelled() {
-            break;
+    })
+}
+
+/// Compares the runs of one scenario with the first of them; whether all came to the same.
+fn print_parity(outcomes: &[Outcome]) -> bool {
+    let Some((first, others)) = outcomes.split_first() else { return false };
+    let decisions = Decisions::of(first);
+    let mut equal = !others.is_empty();
+    println!();
+    for other in others {
+        let differences = decisions.differences(&Decisions::of(other));
+        let both = format!("{} on {} and {}", first.scenario, first.cluster, other.cluster);
+        if differences.is_empty() {
+            let count = decisions.assertions.len();
+            println!("✓ {both}: same decisions ({}; {count} assertions)", decisions.path());
+            continue;
         }
-        world.seed = world.seed.wrapping_add(1);
+        equal = false;
+        println!("✗ {both}: different decisions");
+        for line in differences {
+            println!("    {line}");
+        }
     }
-    if outcomes.len() > 1 {
-        println!();
-        report::summary(&outcomes, view.colour, &mut io::stdout())?;
-    }
-    Ok(Verdict::worst(outcomes.iter().map(|outcome| outcome.verdict)).exit_code().into())
+    equal
 }
 
 struct Display {
@@ -112,15 +192,13 @@ impl View {
     }
 }
 
-fn down() -> anyhow::Result<ExitCode> {
-    let kept = guard::list_kept(&std::env::temp_dir())?;
-    if kept.is_empty() {
-        println!("nothing was kept");
+fn removed(lines: &[String], nothing: &str) {
+    if lines.is_empty() {
+        println!("{nothing}");
     }
-    for state in kept {
-        println!("{}", guard::down(&state)?);
+    for line in lines {
+        println!("{line}");
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn init_log(verbose: u8) {

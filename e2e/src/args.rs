@@ -2,9 +2,14 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
-use crate::{assets, forward, image, load, scenario::Scenario};
+use crate::{
+    assets,
+    backend::{self, Backend},
+    forward, image, load,
+    scenario::Scenario,
+};
 
 /// Bring up a cluster, put real load on a real nginx, and assert that the HPA follows
 ///
@@ -31,8 +36,10 @@ pub struct Args {
 pub enum Command {
     /// List the scenarios
     List,
-    /// Remove everything that runs with --keep left behind
-    Down,
+    /// Remove everything that runs with --keep and --reuse left behind
+    Down(assets::Args),
+    /// Remove everything that runs left behind that were killed
+    Sweep(assets::Args),
     /// Put open-loop load on a URL of this machine
     Load(load::Args),
     /// (started by a run) ends its processes when the run is gone
@@ -41,6 +48,12 @@ pub enum Command {
     /// (started by a run) plays kube-proxy for the provider's Service
     #[command(hide = true)]
     Forward(forward::Args),
+    /// (started by a run) puts an existing cluster back as it was
+    #[command(hide = true)]
+    Undo {
+        /// What a run wrote down
+        file: PathBuf,
+    },
     /// (started by `cargo xtask image`) packs the images
     #[command(hide = true)]
     Image(image::Args),
@@ -52,6 +65,9 @@ pub struct Run {
     /// Where to run
     #[arg(long, env = "E2E_CLUSTER", default_value = "auto")]
     pub cluster: Backend,
+    /// Run on each of these, and compare the decisions
+    #[arg(long, value_name = "CLUSTERS", value_delimiter = ',', num_args = 2..)]
+    pub parity: Vec<Backend>,
     /// Which scenarios, see `list`; may be repeated [default: walkthrough]
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub scenario: Vec<Scenario>,
@@ -59,8 +75,9 @@ pub struct Run {
     #[arg(long)]
     pub keep: bool,
     /// Time limit for each scenario, its cluster included, the search for programs not
-    #[arg(long, default_value = "5m", value_parser = humantime::parse_duration, value_name = "TIME")]
-    pub timeout: Duration,
+    /// [default: 5m, with --real-time 1h]
+    #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub timeout: Option<Duration>,
     /// Load in requests per second
     #[arg(long, default_value_t = 25.0, value_parser = rate, value_name = "RATE")]
     pub rate: f64,
@@ -76,18 +93,22 @@ pub struct Run {
     /// Log what the harness does; twice for more
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// Say on which clusters this would run, and end.
+    #[arg(long, hide = true)]
+    pub which_cluster: bool,
+    /// Which cluster, and how.
+    #[command(flatten)]
+    pub backend: backend::Args,
     /// Where the programs come from.
     #[command(flatten)]
     pub assets: assets::Args,
 }
 
-/// The cluster backends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Backend {
-    /// What fits this machine: local
-    Auto,
-    /// Real control plane as processes on loopback; needs no docker
-    Local,
+impl Run {
+    /// Where to run: one place, or those whose decisions are compared.
+    pub fn backends(&self) -> Vec<Backend> {
+        if self.parity.is_empty() { vec![self.cluster] } else { self.parity.clone() }
+    }
 }
 
 /// Asked for here, so that a typo is misuse: the load generator, whose own bounds are wider, would

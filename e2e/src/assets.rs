@@ -27,6 +27,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use url::Url;
 
+pub(crate) use self::search::{in_assets, on_path};
 pub use self::{
     args::Args,
     error::{Error, Missing},

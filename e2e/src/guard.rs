@@ -11,7 +11,7 @@
 //! put there when the group is gone: there is no moment in which a child is unguarded. The guard
 //! itself is in no terminal's foreground group, so Ctrl-C does not reach it, and it ignores the
 //! signals that end processes; only `kill -9` ends it, which [`crate::process::Processes`] and the
-//! drop of [`Guard`] notice.
+//! drop of [`Guard`] notice. Where both are killed, the next run finds what they left.
 
 use std::{
     io::{self, Read, Write},
@@ -28,24 +28,32 @@ use tokio::time::{self, Instant};
 use crate::process::identity::Identity;
 
 mod kept;
+mod last;
+mod orphans;
 mod sweep;
 mod watch;
 
 pub use kept::{Report, STATE_FILE, State, down, list_kept};
+pub use last::LastCommand;
+pub use orphans::end_orphans;
+pub(crate) use orphans::note;
 
 /// What the name of every run's folder begins with. Nothing else is ever removed.
 pub const RUN_FOLDER_PREFIX: &str = "dca-e2e-";
 
 /// What the guard says on its standard output as soon as signals cannot end it any more.
 const READY: &str = "guarding";
-/// Lines on the pipe: end without ending anything; remove a folder at the end.
+/// Lines on the pipe: end without ending anything; remove a folder at the end;
 const DETACH: &str = "detach";
 const REMOVE: &str = "remove ";
+/// Run a command at the end; or no command any more.
+const RUN: &str = "run ";
+const FORGET: &str = "forget";
 
 /// How long the guard may take to start.
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// Longer than the guard's own limits together.
-const END_LIMIT: Duration = Duration::from_secs(10);
+const END_LIMIT: Duration = Duration::from_secs(10 + last::LIMIT.as_secs());
 
 /// Why a run cannot be guarded, or why what a run has left cannot be removed.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +102,9 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// What removes the rest of a run did not work.
+    #[error("{0}")]
+    Command(String),
     /// A process of a kept run could not be ended.
     #[error("cannot end {name}, process {pid}")]
     Process {
@@ -179,7 +190,24 @@ impl Guard {
             return Err(not_ours());
         }
         let path = folder.to_str().filter(|path| !path.contains('\n')).ok_or_else(not_ours)?;
+        orphans::sign(folder, self.group).map_err(|source| Error::File {
+            attempt: "write into",
+            path: folder.to_owned(),
+            source,
+        })?;
         self.say(&format!("{REMOVE}{path}"))
+    }
+
+    /// Has a command run when the group has ended, before the folder is removed: for what is no process
+    /// of ours, such as the containers of a kind cluster.
+    pub fn run_at_the_end(&mut self, command: &LastCommand) -> Result<(), Error> {
+        let line = serde_json::to_string(command).map_err(|error| Error::Gone(error.into()))?;
+        self.say(&format!("{RUN}{line}"))
+    }
+
+    /// Takes the commands back: what they were for was done.
+    pub fn forget_commands(&mut self) -> Result<(), Error> {
+        self.say(FORGET)
     }
 
     /// Ends what is left of the group, removes the folder, and waits for both.

@@ -9,7 +9,9 @@
 
 pub mod app;
 pub mod args;
+pub mod backend;
 pub mod interrupt;
+pub mod sweep;
 pub mod world;
 
 pub mod assets;
@@ -34,5 +36,6 @@ pub mod oracle;
 pub mod timeline;
 
 pub mod outcome;
+pub mod parity;
 pub mod phase;
 pub mod report;

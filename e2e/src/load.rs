@@ -36,22 +36,47 @@ const HIGHEST_RATE: f64 = 100_000.0;
 /// What load to put on what.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where every request goes: `http`, and on loopback.
+    /// Where every request goes, by `http`.
     pub url: Url,
+    /// Where the host of the URL is.
+    pub place: Place,
     /// Requests per second.
     pub rate_per_s: f64,
     /// While so many requests are unanswered, further ones are dropped.
     pub max_in_flight: usize,
     /// When sending ends by itself.
     pub limit: Duration,
+    /// Which connections requests go over.
+    pub connections: Connections,
+}
+
+/// Where load may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On this machine.
+    Loopback,
+    /// A Service of the cluster that this process is a pod of.
+    Service(IpAddr),
+}
+
+/// Which connections requests go over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connections {
+    /// As few as there are requests in flight.
+    Kept,
+    /// A new one for each request, as with `curl`: kube-proxy chooses a pod for each connection.
+    New,
 }
 
 /// Why a load cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The harness never sends load to another machine.
-    #[error("load on {0} is refused: only http://127.0.0.1, [::1] and localhost are allowed")]
-    NotLoopback(Url),
+    #[error(
+        "load on {0} is refused: only http://127.0.0.1, [::1] and localhost are allowed, \
+         and in a pod http://NAME.NAMESPACE.svc"
+    )]
+    NotAllowed(Url),
     /// The rate is no number of requests per second.
     #[error(
         "a load of {0} requests per second is refused: the rate must be above 0, at most 100000"
@@ -87,7 +112,7 @@ impl Load {
         if config.max_in_flight == 0 {
             return Err(LoadError::NoneInFlight);
         }
-        let client = client(&config.url)?;
+        let client = client(&config)?;
         let record = Arc::new(Record::new(config.rate_per_s, Instant::now()));
         let stop = CancellationToken::new();
         let sender = tokio::spawn(send_all(client, config, Arc::clone(&record), stop.clone()));
@@ -116,27 +141,45 @@ impl LoadHandle {
     }
 }
 
-/// A client that sends each request exactly once, and to this machine only.
-fn client(url: &Url) -> Result<reqwest::Client, LoadError> {
-    let on_loopback = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
+/// A client that sends each request exactly once, and to no other place.
+fn client(config: &Config) -> Result<reqwest::Client, LoadError> {
+    let url = &config.url;
+    let (allowed, name, addresses) = match (config.place, url.host()) {
+        // The name leads to loopback here, whatever the hosts file says.
+        (Place::Loopback, Some(Host::Domain(name @ "localhost"))) => {
+            (true, name, vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)])
+        }
+        (Place::Loopback, Some(Host::Ipv4(address))) => (address.is_loopback(), "", Vec::new()),
+        (Place::Loopback, Some(Host::Ipv6(address))) => (address.is_loopback(), "", Vec::new()),
+        // Asked once, not for each request: the name service is not what is put under load.
+        (Place::Service(address), Some(Host::Domain(name))) => {
+            (is_service(name), name, vec![address])
+        }
+        _ => (false, "", Vec::new()),
     };
-    if !on_loopback || url.scheme() != "http" {
-        return Err(LoadError::NotLoopback(url.clone()));
+    if !allowed || url.scheme() != "http" {
+        return Err(LoadError::NotAllowed(url.clone()));
     }
-    // The name leads to loopback here, whatever the hosts file says. (Port 0: the URL's.)
-    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    reqwest::Client::builder()
-        .resolve_to_addrs("localhost", &loopback.map(|address| SocketAddr::new(address, 0)))
+    let addresses: Vec<_> = // Port 0: the URL's.
+        addresses.into_iter().map(|address| SocketAddr::new(address, 0)).collect();
+    let builder = match config.connections {
+        Connections::Kept => reqwest::Client::builder(),
+        Connections::New => reqwest::Client::builder().pool_max_idle_per_host(0),
+    };
+    builder
+        .resolve_to_addrs(name, &addresses)
         .no_proxy()
         .redirect(Policy::none())
         .retry(reqwest::retry::never())
         .timeout(REQUEST_TIMEOUT)
         .build()
         .map_err(LoadError::Client)
+}
+
+/// Whether a name is that of a Service, `NAME.NAMESPACE.svc`, with or without the usual domain.
+fn is_service(name: &str) -> bool {
+    let name = name.strip_suffix(".cluster.local").unwrap_or(name);
+    name.strip_suffix(".svc").is_some_and(|name| name.split('.').count() == 2)
 }
 
 /// Sends until the limit or the stop, then waits for the answers.
@@ -196,10 +239,10 @@ async fn send(request: reqwest::RequestBuilder) -> Result<(), String> {
 
 // === the command ===
 
-/// Puts open-loop HTTP load on a server on this machine
+/// Puts open-loop HTTP load on a server on this machine, or in a pod on a Service of its cluster
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Where every request goes; on loopback
+    /// Where every request goes; on loopback, or in a pod `http://NAME.NAMESPACE.svc`
     #[arg(long, env = "E2E_LOAD_URL")]
     pub url: Url,
     /// Requests per second
@@ -211,14 +254,44 @@ pub struct Args {
     /// While so many requests are unanswered, further ones are dropped
     #[arg(long, env = "E2E_LOAD_MAX_IN_FLIGHT", default_value_t = 256)]
     pub max_in_flight: usize,
+    /// A new connection for each request, as with `curl`, so that a Service spreads them
+    #[arg(long)]
+    pub new_connections: bool,
+    /// Print the summary as one line of JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Set in every pod.
+    #[arg(long, env = "KUBERNETES_SERVICE_HOST", hide = true)]
+    pub in_pod: Option<String>,
+}
+
+impl Args {
+    async fn config(&self) -> anyhow::Result<Config> {
+        let service = self.url.host_str().filter(|host| self.in_pod.is_some() && is_service(host));
+        let place = match service {
+            None => Place::Loopback,
+            Some(name) => {
+                let found = tokio::net::lookup_host((name, 0)).await;
+                let mut found = found.with_context(|| format!("cannot resolve {name}"))?;
+                let address = found.next().with_context(|| format!("{name} has no address"))?;
+                Place::Service(address.ip())
+            }
+        };
+        Ok(Config {
+            url: self.url.clone(),
+            place,
+            rate_per_s: self.rate,
+            max_in_flight: self.max_in_flight,
+            limit: *self.duration,
+            connections: if self.new_connections { Connections::New } else { Connections::Kept },
+        })
+    }
 }
 
 /// Sends the load until its duration has passed or `stop` is cancelled, and prints a summary. An
 /// error when nothing at all was answered.
 pub async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
-    let Args { url, rate, duration, max_in_flight } = args;
-    let limit = *duration;
-    let config = Config { url: url.clone(), rate_per_s: rate, max_in_flight, limit };
+    let config = args.config().await?;
     let load = Load::start(config)?;
     let cut_short = load.stop.clone();
     let mut finished = pin!(load.finished());
@@ -229,9 +302,10 @@ pub async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
             finished.await
         }
     };
-    writeln!(std::io::stdout(), "{report}").context("cannot write to standard output")?;
+    let text = if args.json { serde_json::to_string(&report)? } else { report.to_string() };
+    writeln!(std::io::stdout(), "{text}").context("cannot write to standard output")?;
     match (report.counts.succeeded, report.first_error) {
-        (0, Some(error)) => Err(anyhow::anyhow!("{url} answered no request: {error}")),
+        (0, Some(error)) => Err(anyhow::anyhow!("{} answered no request: {error}", args.url)),
         _ => Ok(()),
     }
 }

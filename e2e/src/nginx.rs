@@ -12,10 +12,12 @@ use fake_datadog::node_check::stub_status::{ParseError, StubStatus};
 use crate::nginx::conf::{Directive, Printed, quoted};
 
 mod conf;
+mod reading;
 #[cfg(test)]
 mod tests;
 
 pub use conf::SyntaxError;
+pub use reading::{Counted, Reading, Target};
 
 /// The port that the container of the walkthrough listens on.
 const CONTAINER_PORT: &str = "80";

@@ -36,15 +36,15 @@ const READ_EVERY: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone)]
 pub struct Watched {
     /// Namespace of all of it.
-    pub namespace: &'static str,
+    pub namespace: String,
     /// The HPA.
-    pub hpa: &'static str,
+    pub hpa: String,
     /// What the HPA scales.
-    pub deployment: &'static str,
+    pub deployment: String,
     /// The external metric, as the HPA names it.
-    pub metric: &'static str,
+    pub metric: String,
     /// Its label selector as text.
-    pub selector: &'static str,
+    pub selector: String,
 }
 
 /// What is known at one moment.
@@ -232,8 +232,8 @@ impl Shared {
 }
 
 async fn watch_hpa(client: Client, watched: Watched, shared: Arc<Shared>) {
-    let api = Api::<HorizontalPodAutoscaler>::namespaced(client.clone(), watched.namespace);
-    let mut objects = std::pin::pin!(watch_one(api, watched.hpa));
+    let api = Api::<HorizontalPodAutoscaler>::namespaced(client.clone(), &watched.namespace);
+    let mut objects = std::pin::pin!(watch_one(api, &watched.hpa));
     while let Some(hpa) = objects.next().await {
         shared.judge(&hpa);
         // Read now, so that a decision stands beside the value that it was made on.
@@ -251,8 +251,8 @@ async fn watch_hpa(client: Client, watched: Watched, shared: Arc<Shared>) {
 }
 
 async fn watch_deployment(client: Client, watched: Watched, shared: Arc<Shared>) {
-    let api = Api::<Deployment>::namespaced(client, watched.namespace);
-    let mut objects = std::pin::pin!(watch_one(api, watched.deployment));
+    let api = Api::<Deployment>::namespaced(client, &watched.namespace);
+    let mut objects = std::pin::pin!(watch_one(api, &watched.deployment));
     while let Some(deployment) = objects.next().await {
         shared.update(|seen| {
             seen.replicas = deployment.spec.and_then(|spec| spec.replicas);

@@ -18,7 +18,7 @@ use tokio::{
     time::{self, Instant},
 };
 
-use crate::guard::Group;
+use crate::guard::{self, Group};
 
 pub mod identity;
 
@@ -183,6 +183,10 @@ impl Processes {
             drop(abandon(child));
             return Err(Error::Unguarded { name: launch.name });
         };
+        if let Err(source) = guard::note(&self.logs, &launch.name, identity) {
+            drop(abandon(child));
+            return Err(Error::Log { path: self.logs.clone(), source });
+        }
         let (sender, exit) = watch::channel(None);
         tokio::spawn(reap(child, sender));
         let process =

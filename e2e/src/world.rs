@@ -8,18 +8,23 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use futures::{FutureExt, TryFutureExt};
+use futures::FutureExt;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     assets,
-    cluster::{Cluster, Timings, local::LocalCluster},
+    backend::{self, Backend},
+    cluster::Cluster,
     outcome::{Outcome, Verdict},
     phase::Recorder,
     report::{self, Colour, View},
     scenario::{Scenario, Settings},
 };
+
+mod start;
+
+use start::Started;
 
 /// What is left after a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +52,10 @@ pub struct World {
     pub seed: u64,
     /// Limit for a run, from when the programs are there.
     pub timeout: Duration,
+    /// What the backends are told.
+    pub backend: backend::Args,
+    /// The folder with our images.
+    pub images: PathBuf,
     /// Where runs that did not pass leave what explains them.
     pub artifacts: PathBuf,
     /// What is left.
@@ -62,51 +71,38 @@ pub struct World {
 impl World {
     /// Runs `scenario` on a cluster of its own. An error is one of the report; trouble with the run
     /// is in the outcome.
-    pub async fn run(&self, scenario: Scenario) -> anyhow::Result<Outcome> {
-        let (recorder, events) = Recorder::new(scenario.name(), "local");
+    pub async fn run(&self, scenario: Scenario, backend: Backend) -> anyhow::Result<Outcome> {
+        let (recorder, events) = Recorder::new(scenario.name(), backend.name());
         let watching = tokio::spawn(report::watch(self.view, self.colour, events));
-        let started = Box::pin(self.start(&recorder)).await;
-        let outcome = match started {
-            Err(error) => recorder.finish(&Err(error), self.seed),
-            Ok((cluster, deadline)) => {
-                Box::pin(self.run_on(cluster, scenario, deadline, &recorder)).await
+        let outcome = match backend {
+            Backend::Local | Backend::Auto => {
+                Box::pin(self.run_on(self.local(&recorder), scenario, &recorder)).await
+            }
+            Backend::Kind => Box::pin(self.run_on(self.kind(&recorder), scenario, &recorder)).await,
+            Backend::Existing => {
+                Box::pin(self.run_on(self.existing(&recorder), scenario, &recorder)).await
             }
         };
         watching.await.context("the view of the run broke down")??;
         Ok(outcome)
     }
 
-    /// A cluster, and when the run on it must have ended. The clock starts when the programs are
-    /// there: to build them the first time takes longer than any run.
-    async fn start(&self, recorder: &Recorder) -> anyhow::Result<(LocalCluster, Instant)> {
-        let note = |line: &str| recorder.note(line);
-        let find = recorder
-            .phase("programs", assets::find(&self.options, &note))
-            .map_err(anyhow::Error::from);
-        let programs = self.within(None, find).await?;
-        let plan = crate::cluster::local::Plan {
-            programs,
-            ours: self.ours.clone(),
-            provider: self.provider.clone(),
-            root: self.root.clone(),
-            seed: self.seed,
-            timings: Timings::FAST,
-        };
-        let deadline = Instant::now() + self.timeout;
-        let start = Box::pin(recorder.phase("control plane", LocalCluster::start(plan)));
-        Ok((self.within(Some(deadline), start).await?, deadline))
-    }
-
-    async fn run_on(
+    async fn run_on<C: Cluster>(
         &self,
-        cluster: LocalCluster,
+        start: impl Future<Output = anyhow::Result<Started<C>>>,
         scenario: Scenario,
-        deadline: Instant,
         recorder: &Recorder,
     ) -> Outcome {
+        let Started { cluster, deadline } = match Box::pin(start).await {
+            Ok(started) => started,
+            Err(error) => return recorder.finish(&Err(error), self.seed),
+        };
         let work = async {
             tokio::select! {
-                result = scenario.run(&cluster, &self.settings, recorder) => result,
+                result = async {
+                    cluster.start_fake(recorder).await?;
+                    scenario.run(&cluster, &self.settings, recorder).await
+                } => result,
                 broken = cluster.broken() => Err(broken),
             }
         };
@@ -120,7 +116,7 @@ impl World {
             outcome.artifacts = Some(folder);
         }
         let ended = match self.keep {
-            Keep::Nothing => cluster.stop().await,
+            Keep::Nothing => Box::pin(cluster.stop()).await,
             Keep::Running => cluster.keep().await.map(|how| outcome.facts.extend(how)),
         };
         if let Err(error) = ended {
@@ -165,7 +161,7 @@ fn words(panic: &(dyn std::any::Any + Send)) -> &str {
 /// Diagnostics must not hang on a cluster that does not answer any more.
 const DIAGNOSTICS: Duration = Duration::from_secs(15);
 
-async fn diagnose(cluster: &LocalCluster, folder: &Path) -> anyhow::Result<()> {
+async fn diagnose<C: Cluster>(cluster: &C, folder: &Path) -> anyhow::Result<()> {
     tokio::fs::create_dir_all(folder)
         .await
         .with_context(|| format!("artifact folder {}", folder.display()))?;

@@ -10,6 +10,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
+    time::Duration,
 };
 
 use e2e::deploy::{Manifests, Object};
@@ -227,7 +228,7 @@ fn a_patch_in_code_merges_maps_and_replaces_lists() {
 fn a_variable_that_is_set_replaces_whatever_it_was() {
     let mut manifests = agent();
     for (container, variable) in [("agent", "PLAIN"), ("agent", "POD"), ("bare", "NEW")] {
-        manifests.set_env("agent", container, variable, "set").unwrap();
+        manifests.set_env(("Deployment", "agent"), container, variable, "set").unwrap();
     }
     let env = |container| manifests.container_env("agent", container, &BTreeMap::new()).unwrap();
     let set = |names: &[&str]| -> BTreeMap<String, String> {
@@ -235,9 +236,45 @@ fn a_variable_that_is_set_replaces_whatever_it_was() {
     };
     assert_eq!(env("agent"), set(&["PLAIN", "POD"]));
     assert_eq!(env("bare"), set(&["NEW"]));
-    let error = manifests.set_env("agent", "agnet", "A", "1").unwrap_err().to_string();
+    let error =
+        manifests.set_env(("Deployment", "agent"), "agnet", "A", "1").unwrap_err().to_string();
     let expected = "Deployment default/agent has no container agnet; it has: agent, bare";
     assert!(error.ends_with(expected), "{error}");
+}
+
+#[test]
+fn everything_but_what_belongs_to_kubernetes_moves_to_another_namespace() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut manifests = Manifests::load(&root.join("manifests/cluster-agent")).unwrap();
+    manifests.move_to_namespace("mine").unwrap();
+    let namespaces: BTreeMap<String, Option<&str>> = manifests
+        .iter()
+        .map(|it| (format!("{} {}", it.kind(), it.name()), it.namespace()))
+        .collect();
+    insta::assert_debug_snapshot!(namespaces);
+    let service = &manifests.get("APIService", "v1beta1.external.metrics.k8s.io").unwrap().value()
+        ["spec"]["service"];
+    assert_eq!(service["namespace"], "mine");
+    let of = |name: &str| {
+        let binding = manifests.get("ClusterRoleBinding", name).unwrap();
+        binding.value()["subjects"][0]["namespace"].clone()
+    };
+    assert_eq!((of("dca"), of("external-metrics-reader")), (json!("mine"), json!("kube-system")));
+
+    let mut fake = Manifests::load(&root.join("e2e/manifests/fake-datadog.yaml")).unwrap();
+    fake.move_to_namespace("mine").unwrap();
+    let kinds: Vec<&str> = fake.iter().map(Object::kind).collect();
+    assert_eq!(kinds, ["Deployment", "Service"]);
+}
+
+#[test]
+fn an_hpa_can_have_a_window_of_its_own() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut manifests = Manifests::load(&root.join("hpa-example/hpa-manifest.yaml")).unwrap();
+    manifests.set_downscale_window(Duration::from_secs(30)).unwrap();
+    let hpa = manifests.get("HorizontalPodAutoscaler", "nginxext").unwrap();
+    let window = hpa.value().pointer("/spec/behavior/scaleDown/stabilizationWindowSeconds");
+    assert_eq!(window, Some(&json!(30)));
 }
 
 #[test]

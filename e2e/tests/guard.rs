@@ -18,7 +18,7 @@ use std::{
 };
 
 use e2e::{
-    guard::{self, Guard, State},
+    guard::{self, Guard, LastCommand, State},
     interrupt,
     process::{
         Launch, Processes,
@@ -181,6 +181,48 @@ async fn kill_9_of_the_runner_leaves_nothing() {
     assert!(runner.told.others.iter().filter(|process| process.is_alive()).count() > WORKERS);
     runner.process.kill().unwrap();
     runner.leaves_nothing().await;
+}
+
+#[tokio::test]
+async fn what_a_killed_guard_leaves_is_found_when_its_runner_is_gone_too() {
+    let Some(mut runner) = runner("never").await else { return };
+    assert!(runner.told.guard.signal(Signal::KILL).unwrap());
+    let guard = runner.told.guard;
+    until("the guard has gone", || (!guard.is_alive()).then_some(())).await;
+    let orphans = guard::end_orphans(runner.scratch.path()).unwrap();
+    assert!(orphans.is_empty(), "the runner still runs: {orphans:?}");
+
+    runner.process.kill().unwrap();
+    runner.process.wait().unwrap();
+    let orphans = guard::end_orphans(runner.scratch.path()).unwrap();
+    assert_eq!(orphans.len(), 1);
+    assert_eq!(orphans[0].ended, ["nginx", "deaf"]);
+    runner.leaves_nothing().await;
+}
+
+#[tokio::test]
+async fn the_guard_runs_commands_at_the_end_unless_they_are_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, forgotten) in [("wanted", false), ("forgotten", true)] {
+        let file = folder.path().join(name);
+        let mut guard = Guard::start(Path::new(env!("CARGO_BIN_EXE_e2e"))).await.unwrap();
+        let command = LastCommand::new("touch", [file.to_string_lossy()]);
+        guard.run_at_the_end(&command).unwrap();
+        if forgotten {
+            guard.forget_commands().unwrap();
+        }
+        guard.finish().await.unwrap();
+        assert_eq!(file.exists(), !forgotten, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_fails_is_told_with_its_last_words() {
+    let script = "echo first >&2; echo second >&2; exit 3";
+    let error = LastCommand::new("/bin/sh", ["-c", script]).run(LIMIT).await.unwrap_err();
+    assert!(error.ends_with("failed (exit status: 3): second"), "{error}");
+    let error = LastCommand::new("/nowhere/kind", ["x"]).run(LIMIT).await.unwrap_err();
+    assert!(error.starts_with("cannot run `/nowhere/kind x`: "), "{error}");
 }
 
 #[tokio::test]

@@ -34,8 +34,19 @@ const WALKTHROUGH: [&str; 7] = [
     "manifests/cluster-agent/hpa-example/nginx.yaml",
     "manifests/cluster-agent/hpa-example/hpa-manifest.yaml",
 ];
-const KUSTOMIZATIONS: [&str; 3] =
-    ["manifests/cluster-agent", "hpa-example", "manifests/overlays/local"];
+const KUSTOMIZATIONS: [&str; 4] = [
+    "manifests/cluster-agent",
+    "hpa-example",
+    "manifests/overlays/fast",
+    "manifests/overlays/local",
+];
+/// What the harness puts beside them where pods have a network.
+const HARNESS: [&str; 4] = [
+    "e2e/manifests/fake-datadog.yaml",
+    "e2e/manifests/node-agent.yaml",
+    "e2e/manifests/node-agent-daemonset.yaml",
+    "e2e/manifests/load.yaml",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -114,9 +125,10 @@ async fn a_real_apiserver_accepts_every_manifest_and_names_what_it_refuses() {
     let run = run().await;
     let cluster = run.start(&programs).await.unwrap();
     let deployer = Deployer::new(cluster.client().clone());
-    for path in WALKTHROUGH.iter().chain(&KUSTOMIZATIONS).chain(&["e2e/manifests/node-agent.yaml"])
-    {
-        let manifests = load(path);
+    for path in WALKTHROUGH.iter().chain(&KUSTOMIZATIONS).chain(&HARNESS) {
+        let mut manifests = load(path);
+        // The fake's own namespace would not be there: a dry run makes none.
+        manifests.move_to_namespace("default").unwrap();
         assert!(0 < manifests.iter().count(), "{path} is empty");
         // A dry run stores nothing: what one file gives, another cannot refer to. None does.
         deployer.dry_run(manifests.iter()).await.unwrap_or_else(|error| panic!("{path}: {error}"));

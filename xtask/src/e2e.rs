@@ -1,15 +1,16 @@
 //! Builds the harness and what it runs, then becomes it.
 
 use std::{
+    env,
     ffi::OsString,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
 use anyhow::Context;
 use xshell::Shell;
 
-use crate::{build, project};
+use crate::{build, image, project};
 
 /// `cargo xtask e2e`: `--help` shows the harness's own options.
 #[derive(Debug, clap::Args)]
@@ -25,7 +26,28 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let built = build(&shell)?;
     let mut command = Command::new(&built.harness);
     command.env(PROVIDER, &built.provider).env(ROOT, project::root()?).args(&args.arguments);
+    if needs_images(&built.harness, &args.arguments) && env::var_os(image::IMAGES).is_none() {
+        command.env(image::IMAGES, image::build(&shell)?);
+    }
     become_it(command).with_context(|| format!("cannot run {}", built.harness.display()))
+}
+
+/// Whether the harness would run on a cluster of pods. It knows best what `auto` stands for; where it
+/// does not understand its arguments, it will say so itself.
+fn needs_images(harness: &Path, arguments: &[OsString]) -> bool {
+    let chosen = which_clusters(harness, arguments);
+    chosen.iter().any(|(cluster, _)| ["kind", "existing"].contains(&cluster.as_str()))
+}
+
+/// On which clusters the harness would run with these arguments, and why on those.
+pub(crate) fn which_clusters(harness: &Path, arguments: &[OsString]) -> Vec<(String, String)> {
+    let asked = Command::new(harness).arg("--which-cluster").args(arguments).output();
+    let answer = asked.map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&answer)
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(cluster, why)| (cluster.to_owned(), why.to_owned()))
+        .collect()
 }
 
 /// Tells the harness which provider to test.

@@ -33,7 +33,6 @@ pub(crate) struct Args {
 const PRODUCTS: [&str; 3] = ["cluster-agent", "fake-datadog", "e2e"];
 
 /// Tells the harness where the images are.
-#[expect(dead_code, reason = "set once a cluster backend runs images")]
 pub(crate) const IMAGES: &str = "E2E_IMAGES";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -53,7 +52,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 
 /// Makes all images for this machine, and says nothing; returns the folder that holds them, which the
 /// harness is told in [`IMAGES`].
-#[expect(dead_code, reason = "called once a cluster backend runs images")]
 pub(crate) fn build(shell: &Shell) -> anyhow::Result<PathBuf> {
     let out = folder()?;
     let ours = Architecture::of_this_machine().context("no image runs on this machine")?;
@@ -142,4 +140,17 @@ fn folder() -> anyhow::Result<PathBuf> {
 fn architecture(text: &str) -> Result<Architecture, String> {
     let found = Architecture::ALL.into_iter().find(|known| known.platform() == text);
     found.ok_or_else(|| "choose linux/amd64 or linux/arm64".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn platforms_are_called_as_images_call_them() {
+        for known in Architecture::ALL {
+            assert_eq!(architecture(known.platform()), Ok(known));
+        }
+        assert_eq!(architecture("x86_64"), Err("choose linux/amd64 or linux/arm64".to_owned()));
+    }
 }

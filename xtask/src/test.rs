@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 use xshell::{Cmd, Shell, cmd};
 
-use crate::{e2e, project, project::cargo, tidy};
+use crate::{e2e, image, project, project::cargo, tidy};
 
 /// `cargo xtask test`.
 #[derive(Debug, clap::Args)]
@@ -26,12 +26,12 @@ pub(crate) struct Args {
 /// What became of a step.
 enum Done {
     Passed,
-    Skipped(&'static str),
+    Skipped(String),
 }
 
 type Step = fn(&Shell, &Args) -> anyhow::Result<Done>;
 
-const STEPS: [(&str, Step); 7] = [
+const STEPS: [(&str, Step); 8] = [
     ("format", |shell, _| passed(cargo(shell, &["fmt", "--all", "--check"]))),
     ("tidy", |_, _| tidy::run().map(|()| Done::Passed)),
     ("lints", |shell, _| {
@@ -51,6 +51,7 @@ const STEPS: [(&str, Step); 7] = [
     }),
     ("dependencies", |shell, _| dependencies(shell)),
     ("e2e", end_to_end),
+    ("kind", on_kind),
 ];
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -83,19 +84,17 @@ fn passed(command: Cmd<'_>) -> anyhow::Result<Done> {
 /// themselves: they have a job of their own in CI.
 fn dependencies(shell: &Shell) -> anyhow::Result<Done> {
     if cmd!(shell, "cargo-deny --version").quiet().ignore_stderr().read().is_err() {
-        return Ok(Done::Skipped(
-            "cargo-deny is not installed (cargo install --locked cargo-deny)",
-        ));
+        return Ok(skipped("cargo-deny is not installed (cargo install --locked cargo-deny)"));
     }
     passed(cmd!(shell, "cargo-deny --log-level error check bans licenses sources"))
 }
 
 fn end_to_end(shell: &Shell, args: &Args) -> anyhow::Result<Done> {
     if args.no_e2e {
-        return Ok(Done::Skipped("--no-e2e"));
+        return Ok(skipped("--no-e2e"));
     }
     if !cfg!(target_os = "linux") {
-        return Ok(Done::Skipped("the local backend is for Linux"));
+        return Ok(skipped("the local backend is for Linux"));
     }
     let e2e::Built { harness, provider } = e2e::build(shell)?;
     let scenarios = ["--scenario", "walkthrough", "walkthrough-scripted"];
@@ -105,6 +104,29 @@ fn end_to_end(shell: &Shell, args: &Args) -> anyhow::Result<Done> {
         bail!("see the verdict above");
     }
     Ok(Done::Passed)
+}
+
+/// The same on a kind cluster, where one can be had, and whether it comes to the same decisions.
+fn on_kind(shell: &Shell, args: &Args) -> anyhow::Result<Done> {
+    if args.no_e2e {
+        return Ok(skipped("--no-e2e"));
+    }
+    let e2e::Built { harness, provider } = e2e::build(shell)?;
+    match e2e::which_clusters(&harness, &["--cluster=auto".into()]).first() {
+        Some((cluster, _)) if cluster == "kind" => {}
+        Some((_, why)) => return Ok(skipped(why)),
+        None => bail!("the harness does not say on which cluster it would run"),
+    }
+    let images = image::build(shell)?;
+    let run = cmd!(shell, "{harness} --parity kind,local --scenario walkthrough");
+    if run.env(e2e::PROVIDER, provider).env(image::IMAGES, images).quiet().run().is_err() {
+        bail!("see the verdict above");
+    }
+    Ok(Done::Passed)
+}
+
+fn skipped(why: impl Into<String>) -> Done {
+    Done::Skipped(why.into())
 }
 
 fn print(report: &[(&str, Done, Duration)]) {

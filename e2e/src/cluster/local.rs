@@ -13,29 +13,34 @@ use anyhow::Context;
 use fake_datadog::{control, keys};
 use kube::Client;
 use tempfile::TempDir;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::{
+    sync::{Mutex, OnceCell},
+    time::Instant,
+};
 use url::Url;
 
 use crate::{
     assets::Programs,
-    cluster::{Cluster, Timings, local::control_plane::ControlPlane},
+    cluster::{Cluster, Timings, diagnose, local::control_plane::ControlPlane, syncs},
     deploy::{Deployer, Manifests},
     guard::{Guard, RUN_FOLDER_PREFIX, State},
-    nginx,
+    load::{self, Load, LoadHandle, LoadReport},
+    nginx::{self, Reading},
+    phase::Recorder,
     ports::Ports,
     process::{Launch, Process, Processes},
     wait,
 };
 
 pub mod control_plane;
-mod diagnose;
 pub mod kubeconfig;
 mod provider;
-mod syncs;
 pub mod token;
 
 /// This program, which is its own guard and forwarder.
 const HARNESS: &str = "e2e";
+/// The process's name in the run.
+const NGINX: &str = "nginx";
 /// Namespace of everything that the walkthrough applies.
 const NAMESPACE: &str = "default";
 /// How long a process of ours may take to be ready; tenths of a second are usual.
@@ -77,6 +82,7 @@ pub struct LocalCluster {
     ports: Mutex<Ports>,
     fake: control::Client,
     fake_url: Url,
+    http: reqwest::Client,
     nginx: OnceCell<Url>,
 }
 
@@ -101,54 +107,21 @@ impl LocalCluster {
         )?;
         let deployer = Deployer::new(plane.client().clone());
         let fake = control::Client::new(fake_url.clone())?;
+        let http = reqwest::Client::builder().no_proxy().build().context("HTTP client")?;
         let (ports, nginx) = (Mutex::new(ports), OnceCell::new());
-        Ok(Self { plan, folder, guard, processes, plane, deployer, ports, fake, fake_url, nginx })
-    }
-
-    /// Names the run in paths.
-    pub fn run_name(&self) -> String {
-        let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
-        name.trim_start_matches(RUN_FOLDER_PREFIX).to_owned()
-    }
-
-    /// Waits until a process that should serve has ended; the error says which and how.
-    pub async fn broken(&self) -> anyhow::Error {
-        loop {
-            // Processes are started while we wait: look for new ones from time to time.
-            let started = self.processes.started();
-            let ends = started.iter().map(|process| Box::pin(process.ended()));
-            let ended = futures::future::select_all(ends);
-            if let Ok((error, ..)) = tokio::time::timeout(Duration::from_secs(1), ended).await {
-                return error.into();
-            }
-        }
-    }
-
-    /// Ends everything and removes the run's folder.
-    pub async fn stop(self) -> anyhow::Result<()> {
-        self.plane.stop().await?;
-        Ok(self.guard.finish().await?)
-    }
-
-    /// Leaves everything running, and tells how to use and remove it.
-    pub async fn keep(self) -> anyhow::Result<Vec<(String, String)>> {
-        let kubeconfig = self.plane.kubeconfig().to_owned();
-        let started = self.processes.started();
-        State::capture(&self.folder, &kubeconfig, self.guard.group(), &started)
-            .context("what runs")?
-            .write()?;
-        self.guard.detach().await?;
-        let mut facts = vec![(
-            "use it".to_owned(),
-            format!("kubectl --kubeconfig {} get hpa --watch", kubeconfig.display()),
-        )];
-        if let Some(url) = self.nginx.get() {
-            facts.push(("put load on it".to_owned(), format!("cargo xtask e2e load --url {url}")));
-        }
-        facts.push(("fake Datadog".to_owned(), self.fake_url.to_string()));
-        facts.push(("logs".to_owned(), self.processes.logs().display().to_string()));
-        facts.push(("remove it".to_owned(), "cargo xtask e2e down".to_owned()));
-        Ok(facts)
+        Ok(Self {
+            plan,
+            folder,
+            guard,
+            processes,
+            plane,
+            deployer,
+            ports,
+            fake,
+            fake_url,
+            http,
+            nginx,
+        })
     }
 
     fn ours(&self, program: &str) -> PathBuf {
@@ -179,8 +152,14 @@ impl LocalCluster {
 }
 
 impl Cluster for LocalCluster {
+    type Load = LoadHandle;
+
     fn name(&self) -> &'static str {
         "local"
+    }
+
+    fn namespace(&self) -> &str {
+        NAMESPACE
     }
 
     fn client(&self) -> &Client {
@@ -195,11 +174,16 @@ impl Cluster for LocalCluster {
         &self.fake
     }
 
+    /// It was started together with the control plane.
+    async fn start_fake(&self, _recorder: &Recorder) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     async fn install_provider(&self) -> anyhow::Result<()> {
         provider::install(self).await
     }
 
-    async fn install_nginx(&self) -> anyhow::Result<Url> {
+    async fn install_nginx(&self) -> anyhow::Result<()> {
         let manifests = self.manifests("hpa-example/nginx.yaml")?;
         self.deployer.apply(manifests.iter()).await?;
         let folder = self.folder.join("nginx");
@@ -209,8 +193,8 @@ impl Cluster for LocalCluster {
         let text = nginx::adapt(manifests.config_map("nginx", "nginx.conf")?, &place)?;
         let file = folder.join("nginx.conf");
         tokio::fs::write(&file, text).await.context("nginx's configuration")?;
-        let launch = Launch::new("nginx", &self.plan.programs.nginx)
-            .args(nginx::command_line(&file, &folder));
+        let launch =
+            Launch::new(NGINX, &self.plan.programs.nginx).args(nginx::command_line(&file, &folder));
         let process = self.processes.spawn(launch)?;
         let url = Url::parse(&format!("http://127.0.0.1:{port}/"))?;
         process.ready(READY_WITHIN, || accepts(port)).await?;
@@ -218,11 +202,12 @@ impl Cluster for LocalCluster {
             wait::deployment_ready(self.client(), NAMESPACE, "nginx").await
         })
         .await?;
-        Ok(self.nginx.get_or_init(async || url).await.clone())
+        self.nginx.get_or_init(async || url).await;
+        Ok(())
     }
 
     async fn start_node_check(&self) -> anyhow::Result<()> {
-        let url = self.nginx.get().context("the node check needs nginx")?;
+        let url = self.nginx()?;
         self.apply("e2e/manifests/node-agent.yaml").await?;
         let kubeconfig = self.kubeconfig_of("datadog-agent").await?;
         let interval = humantime::format_duration(self.plan.timings.check_interval);
@@ -242,20 +227,101 @@ impl Cluster for LocalCluster {
         Ok(self.deployer.apply(self.manifests(file)?.iter()).await?)
     }
 
-    async fn hpa_syncs(&self) -> anyhow::Result<u64> {
-        syncs::read(self.plane.controller_manager_url(), &self.plane.pki().ca).await
+    async fn read_nginx(&self) -> anyhow::Result<Reading> {
+        let process = self.process(NGINX).context("nginx is not installed")?;
+        let status =
+            nginx::status(&self.http, self.nginx()?.join("nginx_status")?.as_str()).await?;
+        let target = nginx::Target { requests: status.requests, age: process.started().elapsed() };
+        Ok(Reading { at: Instant::now(), targets: [(NGINX.to_owned(), target)].into() })
     }
 
-    fn provider_peak_memory(&self) -> Option<u64> {
+    async fn start_load(&self, rate_per_s: f64, limit: Duration) -> anyhow::Result<LoadHandle> {
+        Ok(Load::start(load::Config {
+            url: self.nginx()?.clone(),
+            place: load::Place::Loopback,
+            rate_per_s,
+            max_in_flight: 64,
+            limit,
+            connections: load::Connections::Kept,
+        })?)
+    }
+
+    async fn stop_load(&self, load: LoadHandle) -> anyhow::Result<LoadReport> {
+        Ok(load.stop().await)
+    }
+
+    async fn hpa_syncs(&self) -> anyhow::Result<Option<u64>> {
+        let pem = tokio::fs::read(&self.plane.pki().ca).await.context("the authority's file")?;
+        let client = reqwest::Client::builder()
+            .tls_certs_only([reqwest::Certificate::from_pem(&pem)?])
+            .no_proxy()
+            .build()?;
+        let url = self.plane.controller_manager_url().join("metrics")?;
+        let text = client.get(url).send().await?.error_for_status()?.text().await?;
+        Ok(Some(syncs::count(&text)))
+    }
+
+    async fn provider_peak_memory(&self) -> Option<u64> {
         self.process(provider::NAME)?.peak_memory()
     }
 
     async fn diagnose(&self, folder: &Path) -> anyhow::Result<()> {
-        diagnose::write(self, folder).await
+        diagnose::write(self.client(), &self.fake, folder).await?;
+        for process in self.processes.started() {
+            let log = tokio::fs::read(process.log()).await.unwrap_or_default();
+            diagnose::write_file(folder, &format!("{}.log", process.name()), &log).await?;
+        }
+        Ok(())
+    }
+
+    fn run_name(&self) -> String {
+        let name = self.folder.file_name().unwrap_or_default().to_string_lossy();
+        name.trim_start_matches(RUN_FOLDER_PREFIX).to_owned()
+    }
+
+    async fn broken(&self) -> anyhow::Error {
+        loop {
+            // Processes are started while we wait: look for new ones from time to time.
+            let started = self.processes.started();
+            let ends = started.iter().map(|process| Box::pin(process.ended()));
+            let ended = futures::future::select_all(ends);
+            if let Ok((error, ..)) = tokio::time::timeout(Duration::from_secs(1), ended).await {
+                return error.into();
+            }
+        }
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        self.plane.stop().await?;
+        Ok(self.guard.finish().await?)
+    }
+
+    async fn keep(self) -> anyhow::Result<Vec<(String, String)>> {
+        let kubeconfig = self.plane.kubeconfig().to_owned();
+        let started = self.processes.started();
+        State::capture(&self.folder, &kubeconfig, self.guard.group(), &started)
+            .context("what runs")?
+            .write()?;
+        self.guard.detach().await?;
+        let mut facts = vec![(
+            "use it".to_owned(),
+            format!("kubectl --kubeconfig {} get hpa --watch", kubeconfig.display()),
+        )];
+        if let Some(url) = self.nginx.get() {
+            facts.push(("put load on it".to_owned(), format!("cargo xtask e2e load --url {url}")));
+        }
+        facts.push(("fake Datadog".to_owned(), self.fake_url.to_string()));
+        facts.push(("logs".to_owned(), self.processes.logs().display().to_string()));
+        facts.push(("remove it".to_owned(), "cargo xtask e2e down".to_owned()));
+        Ok(facts)
     }
 }
 
 impl LocalCluster {
+    fn nginx(&self) -> anyhow::Result<&Url> {
+        self.nginx.get().context("nginx is not installed")
+    }
+
     fn process(&self, name: &str) -> Option<Process> {
         self.processes.started().into_iter().find(|process| process.name() == name)
     }

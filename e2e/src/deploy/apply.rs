@@ -113,6 +113,13 @@ impl Deployer {
         Ok(())
     }
 
+    /// The object as it is in the cluster, if it is there.
+    pub async fn get(&self, object: &Object) -> Result<Option<DynamicObject>, DeployError> {
+        let api = self.api(object).await?;
+        let found = retried(async || api.get_opt(object.name()).await).await;
+        found.map_err(|error| failure(object, error))
+    }
+
     async fn patch_each<'a>(
         &self,
         objects: impl IntoIterator<Item = &'a Object>,
@@ -134,7 +141,7 @@ impl Deployer {
     }
 
     /// Where objects of this kind live.
-    async fn api(&self, object: &Object) -> Result<Api<DynamicObject>, DeployError> {
+    pub(crate) async fn api(&self, object: &Object) -> Result<Api<DynamicObject>, DeployError> {
         let (resource, scope) = self.resource(object).await?;
         let client = self.client.clone();
         Ok(match (scope, object.namespace()) {

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, path::Path, slice};
+use std::{collections::BTreeMap, path::Path, slice, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -42,16 +42,16 @@ impl Manifests {
         kustomize::check_unique(&self.objects)
     }
 
-    /// Gives an environment variable of a Deployment's container a plain value, whatever it had
-    /// before.
+    /// Gives an environment variable of a container of a workload (kind and name) a plain value,
+    /// whatever it had before.
     pub fn set_env(
         &mut self,
-        deployment: &str,
+        (kind, name): (&str, &str),
         container: &str,
         variable: &str,
         value: &str,
     ) -> Result<(), ManifestError> {
-        let position = self.position("Deployment", deployment)?;
+        let position = self.position(kind, name)?;
         let object = &self.objects[position];
         let mut changed = object.value().clone();
         let Some(Value::Object(found)) = changed
@@ -70,6 +70,39 @@ impl Manifests {
             other => *other = json!([entry]),
         }
         self.objects[position] = object.with_value(changed)?;
+        Ok(())
+    }
+
+    /// Moves everything into one namespace, but for what is cluster-wide or in a namespace of
+    /// Kubernetes itself. The namespaces that the files bring along go.
+    pub fn move_to_namespace(&mut self, namespace: &str) -> Result<(), ManifestError> {
+        self.objects.retain(|object| object.kind() != "Namespace");
+        for object in &mut self.objects {
+            let mut value = object.value().clone();
+            for pointer in ["/metadata/namespace", "/spec/service/namespace"] {
+                move_name(value.pointer_mut(pointer), namespace);
+            }
+            let subjects = value.get_mut("subjects").and_then(Value::as_array_mut);
+            for subject in subjects.into_iter().flatten() {
+                move_name(subject.get_mut("namespace"), namespace);
+            }
+            *object = object.with_value(value)?;
+        }
+        kustomize::check_unique(&self.objects)
+    }
+
+    /// Gives each HPA a down-scale window of its own.
+    pub fn set_downscale_window(&mut self, window: Duration) -> Result<(), ManifestError> {
+        let patch = json!({
+            "spec": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": window.as_secs()}}},
+        });
+        for object in &mut self.objects {
+            if object.kind() == "HorizontalPodAutoscaler" {
+                let mut value = object.value().clone();
+                merge::json(&mut value, &patch);
+                *object = object.with_value(value)?;
+            }
+        }
         Ok(())
     }
 
@@ -158,6 +191,14 @@ impl<'a> IntoIterator for &'a Manifests {
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
+    }
+}
+
+fn move_name(found: Option<&mut Value>, namespace: &str) {
+    if let Some(found) = found
+        && found.as_str().is_some_and(|it| !it.starts_with("kube-"))
+    {
+        *found = namespace.into();
     }
 }
 

@@ -39,6 +39,11 @@ impl Object {
         }
     }
 
+    /// An object that was read once before.
+    pub(crate) fn from_value(value: Value) -> Result<Self, ManifestError> {
+        Self::new(Origin { path: PathBuf::from("(saved)"), line: 1 }, value)
+    }
+
     /// `group/version`, or `v1` for the core group.
     pub fn api_version(&self) -> &str {
         &self.identity.api_version

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{self, Instant};
 
 use crate::{
-    guard::{Error, Group, on_own_runtime, sweep},
+    guard::{Error, Group, LastCommand, last, on_own_runtime, sweep},
     process::{
         Process,
         identity::{Identity, group_members, program_name},
@@ -40,6 +40,9 @@ pub struct State {
     pub kubeconfig: PathBuf,
     /// Every process of the run, in the order of their start as far as it is known.
     pub processes: Vec<Kept>,
+    /// What removes the rest, such as the containers of a kind cluster.
+    #[serde(default)]
+    pub commands: Vec<LastCommand>,
 }
 
 /// A process that was left running.
@@ -74,7 +77,13 @@ impl State {
             }
         }
         let (folder, kubeconfig) = (folder.to_owned(), kubeconfig.to_owned());
-        Ok(Self { folder, created_at: Timestamp::now(), kubeconfig, processes })
+        Ok(Self {
+            folder,
+            created_at: Timestamp::now(),
+            kubeconfig,
+            processes,
+            commands: Vec::new(),
+        })
     }
 
     /// Writes the state file into the run's folder and gives its path.
@@ -149,7 +158,7 @@ pub fn list_kept(folder: &Path) -> Result<Vec<State>, Error> {
     Ok(kept)
 }
 
-fn is_our_folder(path: &Path) -> bool {
+pub(super) fn is_our_folder(path: &Path) -> bool {
     // Not following a link: the folder itself must be ours.
     fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir() && meta.uid() == geteuid().as_raw())
 }
@@ -157,11 +166,26 @@ fn is_our_folder(path: &Path) -> bool {
 /// Ends the processes of a kept run that are still the ones of then (SIGTERM, then SIGKILL), and
 /// removes its folder. Blocks for some seconds at most.
 pub fn down(state: &State) -> Result<Report, Error> {
-    let io = |source| Error::File { attempt: "remove", path: state.folder.clone(), source };
-    on_own_runtime(end(&state.processes)).map_err(io)?.and_then(|(ended, gone)| {
-        sweep::remove_run_folder(&state.folder).map_err(io)?;
-        Ok(Report { folder: state.folder.clone(), ended, gone })
-    })
+    end_run(&state.folder, &state.processes, &state.commands)
+}
+
+/// Ends processes, runs commands, and removes the folder of their run.
+pub(super) fn end_run(
+    folder: &Path,
+    processes: &[Kept],
+    commands: &[LastCommand],
+) -> Result<Report, Error> {
+    let io = |source| Error::File { attempt: "remove", path: folder.to_owned(), source };
+    let work = async {
+        let ended = end(processes).await?;
+        for command in commands {
+            command.run(last::LIMIT).await.map_err(Error::Command)?;
+        }
+        Ok(ended)
+    };
+    let (ended, gone) = on_own_runtime(work).map_err(io)??;
+    sweep::remove_run_folder(folder).map_err(io)?;
+    Ok(Report { folder: folder.to_owned(), ended, gone })
 }
 
 async fn end(processes: &[Kept]) -> Result<(Vec<String>, Vec<String>), Error> {

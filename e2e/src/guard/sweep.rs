@@ -17,9 +17,8 @@ const KILL_LIMIT: Duration = Duration::from_secs(2);
 /// Short against the grace, long against a look through `/proc` (about a millisecond).
 const POLL: Duration = Duration::from_millis(10);
 
-/// Ends every process of the group that `guard`, the caller, leads, then removes the folders, then
-/// kills what is left, the guard with it.
-pub(crate) async fn sweep(guard: i32, folders: &[impl AsRef<Path>]) {
+/// Ends every process of the group that `guard`, the caller, leads.
+pub(crate) async fn end_group(guard: i32) {
     let group = Pid::from_raw(guard);
     let _ = group.map(|group| kill_process_group(group, Signal::TERM));
     if !ended(guard, GRACE).await {
@@ -29,11 +28,15 @@ pub(crate) async fn sweep(guard: i32, folders: &[impl AsRef<Path>]) {
         }
         ended(guard, KILL_LIMIT).await;
     }
+}
+
+/// Removes the folders, then kills what is left of the group, the guard with it.
+pub(crate) fn remove(guard: i32, folders: &[impl AsRef<Path>]) {
     for folder in folders {
         let _ = remove_run_folder(folder.as_ref());
     }
     if !others(guard).is_ok_and(|left| left.is_empty()) {
-        let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+        let _ = Pid::from_raw(guard).map(|group| kill_process_group(group, Signal::KILL));
     }
 }
 

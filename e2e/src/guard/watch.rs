@@ -13,7 +13,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use crate::guard::{DETACH, READY, REMOVE, sweep};
+use crate::guard::{DETACH, FORGET, LastCommand, READY, REMOVE, RUN, last, sweep};
 
 /// Guards until the pipe closes; an error is one of starting.
 pub(crate) async fn watch() -> io::Result<()> {
@@ -31,14 +31,24 @@ pub(crate) async fn watch() -> io::Result<()> {
     let mut lines = BufReader::new(pipe).lines();
     writeln!(io::stdout(), "{READY}")?;
 
-    let mut folders = Vec::new();
+    let (mut folders, mut commands) = (Vec::new(), Vec::<LastCommand>::new());
     // An error of reading means what the end means: nobody is there any more.
     while let Ok(Some(line)) = lines.next_line().await {
         if line == DETACH {
             return Ok(());
         }
+        if line == FORGET {
+            commands.clear();
+        }
         folders.extend(line.strip_prefix(REMOVE).map(PathBuf::from));
+        commands.extend(line.strip_prefix(RUN).and_then(|json| serde_json::from_str(json).ok()));
     }
-    sweep::sweep(Pid::as_raw(Some(getpid())), &folders).await;
+    let us = Pid::as_raw(Some(getpid()));
+    sweep::end_group(us).await;
+    for command in commands {
+        // Nobody hears of a failure; `e2e sweep` finds what is left.
+        let _ = command.run(last::LIMIT).await;
+    }
+    sweep::remove(us, &folders);
     Ok(())
 }

@@ -5,10 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 /// Requests so far. A request is offered when its time comes; it is then either sent or dropped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Sent to the server.
     pub sent: u64,
@@ -33,7 +34,7 @@ impl Counts {
 }
 
 /// What a load came to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadReport {
     /// All requests.
     pub counts: Counts,
@@ -48,7 +49,7 @@ pub struct LoadReport {
 }
 
 /// Latencies, exact to three digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
     /// Half of the requests were as quick as this.
     pub p50: Duration,

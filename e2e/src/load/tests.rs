@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::load::{Args, Config, Load, LoadError, LoadReport, run};
+use crate::load::{Args, Config, Connections, Load, LoadError, LoadReport, Place, is_service, run};
 
 /// Serves `router` on a free port of loopback; gives its address.
 async fn serve_on_loopback(router: Router) -> Url {
@@ -24,7 +24,8 @@ async fn serve_on_loopback(router: Router) -> Url {
 }
 
 fn config(url: Url, rate_per_s: f64, limit: Duration) -> Config {
-    Config { url, rate_per_s, max_in_flight: 100, limit }
+    let (place, connections) = (Place::Loopback, Connections::Kept);
+    Config { url, place, rate_per_s, max_in_flight: 100, limit, connections }
 }
 
 #[tokio::test]
@@ -126,8 +127,48 @@ async fn load_on_anything_but_loopback_is_refused() {
     for text in ["http://192.0.2.1/", "http://example.com/", "https://127.0.0.1/", "file:///etc"] {
         let url = Url::parse(text).expect("a URL");
         let error = Load::start(config(url, 1.0, Duration::from_secs(1))).expect_err(text);
-        assert!(matches!(error, LoadError::NotLoopback(_)), "{error}");
+        assert!(matches!(error, LoadError::NotAllowed(_)), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_service_is_for_pods_only_and_nothing_else_is_for_anybody() {
+    for name in ["nginx.default.svc", "nginx.default.svc.cluster.local"] {
+        assert!(is_service(name), "{name}");
+        let url = Url::parse(&format!("http://{name}/")).expect("a URL");
+        let refused = Load::start(config(url, 1.0, Duration::from_secs(1)));
+        assert!(matches!(refused, Err(LoadError::NotAllowed(_))), "{name}");
+    }
+    let address = "192.0.2.1".parse().expect("an address");
+    for name in ["example.com", "nginx.svc", "a.b.c.svc", "nginx.default.svc.example.com"] {
+        assert!(!is_service(name), "{name}");
+        let url = Url::parse(&format!("http://{name}/")).expect("a URL");
+        let config =
+            Config { place: Place::Service(address), ..config(url, 1.0, Duration::from_secs(1)) };
+        assert!(matches!(Load::start(config), Err(LoadError::NotAllowed(_))), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn new_connections_are_new() {
+    let seen = Arc::new(std::sync::Mutex::new(std::collections::HashSet::new()));
+    let ports = Arc::clone(&seen);
+    let handler = get(async move |connection: axum::extract::ConnectInfo<std::net::SocketAddr>| {
+        ports.lock().expect("no panic").insert(connection.port());
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = Url::parse(&format!("http://{}/", listener.local_addr().expect("an address")));
+    let url = url.expect("a URL");
+    let _installed_before = rustls::crypto::ring::default_provider().install_default();
+    let service = Router::new()
+        .route("/", handler)
+        .into_make_service_with_connect_info::<std::net::SocketAddr>();
+    tokio::spawn(async move { serve(listener, service).await });
+    let limit = Duration::from_millis(100);
+    let load = Load::start(Config { connections: Connections::New, ..config(url, 100.0, limit) });
+    let report = load.expect("a load").finished().await;
+    assert_eq!(report.counts.succeeded, 10, "{report}");
+    assert_eq!(seen.lock().expect("no panic").len(), 10);
 }
 
 #[tokio::test]
@@ -142,7 +183,15 @@ async fn impossible_rates_and_caps_are_refused() {
 }
 
 fn args(url: Url, duration: Duration) -> Args {
-    Args { url, rate: 100.0, duration: duration.into(), max_in_flight: 10 }
+    Args {
+        url,
+        rate: 100.0,
+        duration: duration.into(),
+        max_in_flight: 10,
+        new_connections: false,
+        json: false,
+        in_pod: None,
+    }
 }
 
 #[tokio::test]

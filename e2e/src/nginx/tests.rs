@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 use url::Url;
 
-use crate::load::{Config, Load};
+use crate::load::{self, Config, Connections, Load};
 use crate::nginx::{Error, Place, Starter, adapt, command_line, status};
 
 /// As in the shipped ConfigMap, with what images add to it.
@@ -187,7 +187,14 @@ async fn a_real_nginx_runs_and_counts_exactly_what_the_load_sent() {
 
     let url = nginx.url.join("/").expect("a URL");
     let limit = Duration::from_millis(500);
-    let load = Load::start(Config { url, rate_per_s: 100.0, max_in_flight: 100, limit });
+    let load = Load::start(Config {
+        url,
+        place: load::Place::Loopback,
+        rate_per_s: 100.0,
+        max_in_flight: 100,
+        limit,
+        connections: Connections::Kept,
+    });
     let report = load.expect("a load").finished().await;
     assert_eq!(report.counts.succeeded, 50, "{report}");
 

@@ -3,7 +3,7 @@
 //! Facts from `/proc/PID/stat` (proc(5)); signals go through a pidfd (`pidfd_open(2)`, Linux
 //! 5.3), so that none can reach a process that got the id in between.
 
-use std::{fs, io};
+use std::{fmt, fs, io, str::FromStr};
 
 use rustix::{
     io::Errno,
@@ -52,6 +52,22 @@ impl Identity {
             Err(Errno::SRCH) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// `PID-START`, for names.
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.pid, self.started)
+    }
+}
+
+impl FromStr for Identity {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (pid, started) = text.split_once('-').ok_or(())?;
+        Ok(Self { pid: pid.parse().map_err(drop)?, started: started.parse().map_err(drop)? })
     }
 }
 

@@ -2,25 +2,26 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
-use tokio::time::Instant;
-use url::Url;
-
 use crate::{
     cluster::Cluster,
-    load::{Config, Load, LoadReport},
-    nginx,
+    load::LoadReport,
+    nginx::Reading,
     observe::Observer,
     phase::Recorder,
     scenario::{Held, Settings, apply_hpa, hold, judge, near, scale_down, scale_up},
 };
 
-/// Load that is forgotten ends by itself.
+/// Load that is forgotten ends by itself: after what a run without a window needs at most, and the
+/// windows for which it must hold.
 const LOAD_LIMIT: Duration = Duration::from_secs(300);
+const LOAD_WINDOWS: u32 = 4;
 /// How far the served value may be from what nginx counted.
 const TOLERANCE: f64 = 0.05;
 /// How far the load that was sent may be from the rate that was set.
 const LOAD_TOLERANCE: f64 = 0.02;
+/// By how many polls of the check the count of one nginx may be off: when its first and its last were
+/// is not known.
+const POLL_TOLERANCE: f64 = 2.0;
 
 pub(super) async fn run<C: Cluster>(
     cluster: &C,
@@ -28,8 +29,7 @@ pub(super) async fn run<C: Cluster>(
     recorder: &Recorder,
 ) -> anyhow::Result<()> {
     recorder.phase("provider", cluster.install_provider()).await?;
-    let service = recorder.phase("nginx", cluster.install_nginx()).await?;
-    let nginx = Nginx::new(&service)?;
+    recorder.phase("nginx", cluster.install_nginx()).await?;
     let observer = recorder
         .phase("HPA at rest", async {
             cluster.start_node_check().await?;
@@ -37,75 +37,40 @@ pub(super) async fn run<C: Cluster>(
         })
         .await?;
     let loaded = recorder.phase("under load", async {
-        let before = nginx.requests().await?;
-        let load = Load::start(Config {
-            url: service.clone(),
-            rate_per_s: settings.rate_per_s,
-            max_in_flight: 64,
-            limit: LOAD_LIMIT,
-        })?;
-        recorder.phase("1 → 3", scale_up(&observer, recorder)).await?;
-        let counted = recorder
-            .phase("stays at 3", counted_hold(cluster, &nginx, &observer, recorder))
-            .await?;
-        let report = load.stop().await;
-        let after = nginx.requests().await?;
-        anyhow::Ok((counted, report, before, after))
+        let before = cluster.read_nginx().await?;
+        let limit = LOAD_LIMIT + cluster.timings().downscale_window * LOAD_WINDOWS;
+        let load = cluster.start_load(settings.rate_per_s, limit).await?;
+        recorder.phase("1 → 3", scale_up(cluster, &observer, recorder)).await?;
+        let (held, start, end) =
+            recorder.phase("stays at 3", counted_hold(cluster, &observer, recorder)).await?;
+        let report = cluster.stop_load(load).await?;
+        let after = cluster.read_nginx().await?;
+        anyhow::Ok(Loaded { held, report, readings: [before, start, end, after] })
     });
-    let (counted, report, before, after) = loaded.await?;
-    recorder.fact("load", report.to_string());
-    recorder.phase("3 → 1", scale_down(&observer, recorder)).await?;
-    judge_load(cluster, settings, recorder, &report, &before, &after)?;
-    judge_value(recorder, &counted)?;
-    judge(cluster, &observer, recorder)
+    let loaded = loaded.await?;
+    recorder.fact("load", loaded.report.to_string());
+    recorder.phase("3 → 1", scale_down(cluster, &observer, recorder)).await?;
+    judge_load(cluster, settings, recorder, &loaded)?;
+    judge_value(recorder, &loaded)?;
+    judge(cluster, &observer, recorder).await
 }
 
-/// nginx's own count, read from its status page.
-struct Nginx {
-    client: reqwest::Client,
-    url: String,
-}
-
-/// The count at a moment.
-struct Reading {
-    requests: u64,
-    at: Instant,
-}
-
-impl Nginx {
-    fn new(service: &Url) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder().build().context("HTTP client")?;
-        Ok(Self { client, url: service.join("nginx_status")?.to_string() })
-    }
-
-    /// Requests that nginx has counted, this one included.
-    async fn requests(&self) -> anyhow::Result<Reading> {
-        let status = nginx::status(&self.client, &self.url).await?;
-        Ok(Reading { requests: status.requests, at: Instant::now() })
-    }
-}
-
-/// What nginx counted and what the provider served while the count held.
-struct Counted {
+/// What was seen under load.
+struct Loaded {
     held: Held,
-    per_second: f64,
+    report: LoadReport,
+    /// Before the load, around the time for which the count had to hold, and after the load.
+    readings: [Reading; 4],
 }
 
 async fn counted_hold<C: Cluster>(
     cluster: &C,
-    nginx: &Nginx,
     observer: &Observer,
     recorder: &Recorder,
-) -> anyhow::Result<Counted> {
-    let before = nginx.requests().await?;
+) -> anyhow::Result<(Held, Reading, Reading)> {
+    let before = cluster.read_nginx().await?;
     let held = hold(cluster, observer, recorder).await?;
-    let after = nginx.requests().await?;
-    // The reading at the end is one request more than what came in between.
-    let requests = after.requests - before.requests - 1;
-    let seconds = (after.at - before.at).as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "a few hundred requests")]
-    let per_second = requests as f64 / seconds;
-    Ok(Counted { held, per_second })
+    Ok((held, before, cluster.read_nginx().await?))
 }
 
 /// What was offered was sent, and nginx counted it: without this, replicas prove nothing.
@@ -113,10 +78,9 @@ fn judge_load<C: Cluster>(
     cluster: &C,
     settings: &Settings,
     recorder: &Recorder,
-    report: &LoadReport,
-    before: &Reading,
-    after: &Reading,
+    loaded: &Loaded,
 ) -> anyhow::Result<()> {
+    let Loaded { report, readings, .. } = loaded;
     recorder.assertion(
         "load was sent at the rate that was set, without failures",
         match (&report.first_error, report.counts.dropped) {
@@ -128,22 +92,34 @@ fn judge_load<C: Cluster>(
             )),
         },
     )?;
-    let counted = after.requests - before.requests;
-    let elapsed = after.at - before.at;
-    // Besides the load: two readings of our own while the count held, the one at the end, and the
-    // check's polls, one an interval, the first and the last of them at an unknown distance.
-    let polls = elapsed.as_secs_f64() / cluster.timings().check_interval.as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "a few hundred requests")]
-    let unexplained = counted as f64 - report.counts.sent as f64 - 3.0 - polls;
-    let text = format!(
-        "{counted} counted = {} of load + 3 readings + {polls:.0} polls {unexplained:+.1}",
-        report.counts.sent
-    );
-    let explained = if unexplained.abs() <= 2.0 { Ok(text) } else { Err(text) };
+    let interval = cluster.timings().check_interval;
+    let explained = explain(report.counts.sent, readings, interval);
     Ok(recorder.assertion("nginx counted what was offered", explained)?)
 }
 
-fn judge_value(recorder: &Recorder, counted: &Counted) -> anyhow::Result<()> {
-    let served = near(counted.held.mean_served, counted.per_second, TOLERANCE, "per s");
+/// Compares what all nginxes counted with what they were asked: by the load, by the two readings in
+/// between, and by the check's polls, one an interval for each of them.
+fn explain(sent: u64, readings: &[Reading; 4], interval: Duration) -> Result<String, String> {
+    let [before, start, end, after] = readings;
+    let counted = after.since(before)?;
+    let ours = start.targets.len() + end.targets.len();
+    let polls = counted.target_time.as_secs_f64() / interval.as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "some thousand requests")]
+    let (unexplained, tolerance) = (
+        counted.requests as f64 - sent as f64 - ours as f64 - polls,
+        after.targets.len() as f64 * POLL_TOLERANCE,
+    );
+    let text = format!(
+        "{} counted = {sent} of load + {ours} readings + {polls:.0} polls {unexplained:+.1}",
+        counted.requests
+    );
+    if unexplained.abs() <= tolerance { Ok(text) } else { Err(text) }
+}
+
+fn judge_value(recorder: &Recorder, loaded: &Loaded) -> anyhow::Result<()> {
+    let [_, start, end, _] = &loaded.readings;
+    let served = end.since(start).and_then(|counted| {
+        near(loaded.held.mean_served, counted.per_second(), TOLERANCE, "per s")
+    });
     Ok(recorder.assertion("the provider serves what nginx counted", served)?)
 }

@@ -6,7 +6,7 @@ use fake_datadog::control::{Script, Shape};
 use crate::{
     cluster::Cluster,
     phase::Recorder,
-    scenario::{WALKTHROUGH, apply_hpa, hold, judge, near, scale_down, scale_up},
+    scenario::{METRIC, SELECTOR, apply_hpa, hold, judge, near, scale_down, scale_up},
 };
 
 /// Requests per second at rest and under load, as in the walkthrough.
@@ -23,21 +23,21 @@ pub(super) async fn run<C: Cluster>(cluster: &C, recorder: &Recorder) -> anyhow:
         .await?;
     let observer = recorder.phase("HPA at rest", apply_hpa(cluster, recorder)).await?;
     script(cluster, UNDER_LOAD).await?;
-    recorder.phase("1 → 3", scale_up(&observer, recorder)).await?;
+    recorder.phase("1 → 3", scale_up(cluster, &observer, recorder)).await?;
     let held = recorder.phase("stays at 3", hold(cluster, &observer, recorder)).await?;
     script(cluster, AT_REST).await?;
-    recorder.phase("3 → 1", scale_down(&observer, recorder)).await?;
+    recorder.phase("3 → 1", scale_down(cluster, &observer, recorder)).await?;
     recorder.assertion(
         "the provider serves the scripted value",
         near(held.mean_served, UNDER_LOAD, 0.0001, "per s"),
     )?;
-    judge(cluster, &observer, recorder)
+    judge(cluster, &observer, recorder).await
 }
 
 /// From now on the metric has this value.
 async fn script<C: Cluster>(cluster: &C, per_second: f64) -> anyhow::Result<()> {
-    let tag = WALKTHROUGH.selector.replace('=', ":");
-    let script = Script::new(WALKTHROUGH.metric, [tag], Shape::Constant(per_second));
+    let (key, value) = SELECTOR;
+    let script = Script::new(METRIC, [format!("{key}:{value}")], Shape::Constant(per_second));
     cluster.fake().script(&script).await?;
     Ok(())
 }

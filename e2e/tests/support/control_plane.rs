@@ -22,7 +22,8 @@ pub(crate) fn programs() -> Option<Programs> {
         eprintln!("skipped: E2E_ASSETS names no folder with the programs of a control plane");
         return None;
     };
-    let bin = PathBuf::from(assets).join("bin");
+    let assets = PathBuf::from(assets);
+    let bin = if assets.join("etcd").is_file() { assets } else { assets.join("bin") };
     let programs = Programs {
         etcd: bin.join("etcd"),
         kube_apiserver: bin.join("kube-apiserver"),

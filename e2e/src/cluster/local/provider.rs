@@ -58,7 +58,7 @@ fn manifests(
         ("DD_EXTERNAL_METRICS_PROVIDER_PORT", &provider_port.to_string()),
         ("DD_EXTERNAL_METRICS_PROVIDER_BIND_ADDRESS", "127.0.0.1"),
     ] {
-        manifests.set_env(NAME, CONTAINER, variable, value)?;
+        manifests.set_env(("Deployment", NAME), CONTAINER, variable, value)?;
     }
     let port = json!({"spec": {"service": {"port": service_port}}});
     manifests.patch("APIService", API_SERVICE, &port)?;

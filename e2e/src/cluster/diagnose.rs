@@ -3,32 +3,33 @@
 use std::{fmt::Write as _, path::Path};
 
 use anyhow::Context;
+use fake_datadog::control;
 use k8s_openapi::api::{
-    apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler, core::v1::Event,
+    apps::v1::Deployment,
+    autoscaling::v2::HorizontalPodAutoscaler,
+    core::v1::{Event, Pod},
 };
-use kube::{Api, Resource, api::ListParams};
+use kube::{Api, Client, Resource, api::ListParams};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::cluster::{Cluster, local::LocalCluster};
-
-/// Events, HPAs with their conditions, Deployments, the fake's requests and all logs.
-/// What cannot be had is said in the file's place; the rest is written all the same.
-pub(super) async fn write(cluster: &LocalCluster, folder: &Path) -> anyhow::Result<()> {
-    let client = cluster.client();
-    let requests = cluster.fake.requests().await.map(|log| pretty(&log));
+/// Events, HPAs with their conditions, Deployments, Pods, and the fake's requests. What cannot be had
+/// is said in the file's place; the rest is written all the same.
+pub(super) async fn write(
+    client: &Client,
+    fake: &control::Client,
+    folder: &Path,
+) -> anyhow::Result<()> {
+    let requests = fake.requests().await.map(|log| pretty(&log));
     let files = [
         ("events.txt", events(Api::all(client.clone())).await),
         ("hpa.json", list::<HorizontalPodAutoscaler>(Api::all(client.clone())).await),
         ("deployments.json", list::<Deployment>(Api::all(client.clone())).await),
+        ("pods.json", list::<Pod>(Api::all(client.clone())).await),
         ("fake-requests.json", requests.map_err(anyhow::Error::from)),
     ];
     for (name, content) in files {
         let text = content.unwrap_or_else(|error| format!("cannot be read: {error:#}\n"));
         write_file(folder, name, text.as_bytes()).await?;
-    }
-    for process in cluster.processes.started() {
-        let log = tokio::fs::read(process.log()).await.unwrap_or_default();
-        write_file(folder, &format!("{}.log", process.name()), &log).await?;
     }
     Ok(())
 }
@@ -66,7 +67,8 @@ fn pretty(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).unwrap_or_else(|error| error.to_string())
 }
 
-async fn write_file(folder: &Path, name: &str, content: &[u8]) -> anyhow::Result<()> {
+/// Writes one of the files.
+pub(super) async fn write_file(folder: &Path, name: &str, content: &[u8]) -> anyhow::Result<()> {
     let path = folder.join(name);
     tokio::fs::write(&path, content).await.with_context(|| path.display().to_string())
 }

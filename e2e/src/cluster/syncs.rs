@@ -1,28 +1,12 @@
 //! How often the HPA controller has looked at its HPAs, by its own count.
 
-use std::path::Path;
-
-use anyhow::Context;
-use url::Url;
-
 /// Counter of `k8s.io/kubernetes/pkg/controller/podautoscaler/monitor`, one series for each action
 /// and error.
 const COUNTER: &str = "horizontal_pod_autoscaler_controller_reconciliations_total{";
 
-/// Reads the count from the `/metrics` of kube-controller-manager at `url`, whose certificate is
-/// signed by the authority in `ca`.
-pub(super) async fn read(url: &Url, ca: &Path) -> anyhow::Result<u64> {
-    let pem = tokio::fs::read(ca).await.with_context(|| ca.display().to_string())?;
-    let client = reqwest::Client::builder()
-        .tls_certs_only([reqwest::Certificate::from_pem(&pem)?])
-        .no_proxy()
-        .build()?;
-    let text = client.get(url.join("metrics")?).send().await?.error_for_status()?.text().await?;
-    Ok(count(&text))
-}
-
-/// The sum over all series; 0 before the first reconciliation, when there is none.
-fn count(metrics: &str) -> u64 {
+/// Reads the count out of kube-controller-manager's `/metrics`: the sum over all series, 0 before the
+/// first reconciliation, when there is none.
+pub(super) fn count(metrics: &str) -> u64 {
     let values = metrics
         .lines()
         .filter(|line| line.starts_with(COUNTER))
