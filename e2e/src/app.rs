@@ -16,7 +16,7 @@ use crate::{
     args::{Args, Command, Run},
     assets,
     cluster::existing::undo,
-    forward, guard, image, interrupt, load,
+    doctor, forward, guard, image, interrupt, load,
     outcome::{Outcome, Verdict},
     parity::Decisions,
     report::{self, Colour, View},
@@ -52,6 +52,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::Undo { file }) => undo::run_file(&file).await.map(|()| ExitCode::SUCCESS),
+        Some(Command::Doctor(args)) => doctor::run(*args).await,
         Some(Command::Load(args)) => {
             interrupt::cancel_on_signal(stop.clone())?;
             load::run(args, stop).await.map(|()| ExitCode::SUCCESS)
@@ -69,7 +70,7 @@ async fn run_scenarios(args: Run) -> anyhow::Result<ExitCode> {
     let options = args.assets.clone().options()?;
     let mut backends = Vec::new();
     for backend in args.backends() {
-        backends.push(backend.resolve(&options).await);
+        backends.push(backend.resolve(&options, &args.backend).await);
     }
     if args.which_cluster {
         for (backend, why) in backends {

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     assets,
     backend::{self, Backend},
-    forward, image, load,
+    doctor, forward, image, load,
     scenario::Scenario,
 };
 
@@ -40,6 +40,8 @@ pub enum Command {
     Down(assets::Args),
     /// Remove everything that runs left behind that were killed
     Sweep(assets::Args),
+    /// Say what will work on this machine, and what to do about the rest
+    Doctor(Box<doctor::Args>),
     /// Put open-loop load on a URL of this machine
     Load(load::Args),
     /// (started by a run) ends its processes when the run is gone

@@ -21,18 +21,27 @@ mod nginx;
 mod program;
 mod release;
 mod search;
+mod sum;
+mod survey;
 mod ui;
 
 use std::{ffi::OsString, path::PathBuf};
 
 use url::Url;
 
-pub(crate) use self::search::{in_assets, on_path};
 pub use self::{
     args::Args,
     error::{Error, Missing},
 };
 use self::{cache::Cache, check::Stamps, search::Search, ui::Ui};
+pub(crate) use self::{
+    error::names,
+    fetch::client,
+    program::{Program, Version},
+    search::on_path,
+    sum::Sum,
+    survey::{Found, Place, Survey, survey, tool},
+};
 
 /// Called with one line of text, without a line end, for each step taken.
 pub type Report<'a> = &'a (dyn Fn(&str) + Send + Sync);

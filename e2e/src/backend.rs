@@ -42,11 +42,11 @@ impl Backend {
     }
 
     /// What `auto` stands for on this machine, with the reason.
-    pub async fn resolve(self, options: &assets::Options) -> (Self, Option<String>) {
+    pub async fn resolve(self, options: &assets::Options, args: &Args) -> (Self, Option<String>) {
         if self != Self::Auto {
             return (self, None);
         }
-        match Tool::find(options).await {
+        match Tool::find(options, &args.node_image(options).await).await {
             Ok(tool) => (Self::Kind, Some(format!("{} answers", tool.container_runtime().name))),
             Err(why_not) => (Self::Local, Some(why_not)),
         }
@@ -86,10 +86,10 @@ pub struct Args {
 
 impl Args {
     /// The node image for a kind cluster.
-    pub async fn node_image(&self, tool: &Tool) -> anyhow::Result<String> {
+    pub async fn node_image(&self, options: &assets::Options) -> String {
         match &self.node_image {
-            Some(image) => Ok(image.clone()),
-            None => node_image::choose(tool, self.k8s).await,
+            Some(image) => image.clone(),
+            None => node_image::choose(options, self.k8s).await,
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod sweep;
 pub mod world;
 
 pub mod assets;
+pub mod doctor;
 
 pub mod cluster;
 pub mod forward;

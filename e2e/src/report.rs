@@ -62,11 +62,15 @@ impl Colour {
         self.paint("31", text)
     }
 
-    fn faint(self, text: &str) -> String {
+    pub(crate) fn warning(self, text: &str) -> String {
+        self.paint("33", text)
+    }
+
+    pub(crate) fn faint(self, text: &str) -> String {
         self.paint("2", text)
     }
 
-    fn strong(self, text: &str) -> String {
+    pub(crate) fn strong(self, text: &str) -> String {
         self.paint("1", text)
     }
 
@@ -79,7 +83,7 @@ impl Colour {
     }
 
     /// The mark before something that went well, or not.
-    fn mark(self, result: Result<(), ()>) -> String {
+    pub(crate) fn mark(self, result: Result<(), ()>) -> String {
         match result {
             Ok(()) => self.good("✓"),
             Err(()) => self.bad("✗"),

@@ -108,37 +108,45 @@ pub(crate) fn provider(shell: &Shell) -> anyhow::Result<PathBuf> {
     Ok(project::target(&root).join("release").join(PROVIDER.binaries[0]))
 }
 
-/// The programs of the images `products`; returns the folder that holds them.
+/// The programs of the images `products`; returns the folder that they were put into.
 pub(crate) fn images(
     shell: &Shell,
     target: &Target,
     products: &[String],
 ) -> anyhow::Result<PathBuf> {
-    let mut folder = None;
+    let folder = project::target(&project::root()?).join(&target.triple).join("programs");
+    shell.create_dir(&folder)?;
     for set in [PROVIDER, TEST_PROGRAMS] {
         if set.products.iter().any(|product| products.iter().any(|wanted| wanted == product)) {
-            folder = Some(build(shell, target, set)?);
+            let built = build(shell, target, set)?;
+            for binary in set.binaries {
+                shell.copy_file(built.join(binary), &folder)?;
+            }
         }
     }
-    folder.with_context(|| format!("no image is called {}", products.join(", ")))
+    Ok(folder)
 }
 
 /// Packages that are built together, which share the features of what they depend on. The provider
-/// is alone, so that its features are the same whoever asks for it, and it is built once.
+/// is alone, so that its features are the same whoever asks for it, and it is built once. The others
+/// have a profile that builds quickly: their image is made anew after every change of the harness.
 #[derive(Clone, Copy)]
 struct Set {
+    profile: &'static str,
     products: &'static [&'static str],
     packages: &'static [&'static str],
     binaries: &'static [&'static str],
 }
 
 const PROVIDER: Set = Set {
+    profile: "release",
     products: &["cluster-agent"],
     packages: &["provider"],
     binaries: &["datadog-cluster-agent"],
 };
 
 const TEST_PROGRAMS: Set = Set {
+    profile: "tools",
     products: &["fake-datadog", "e2e"],
     packages: &["fake-datadog", "e2e"],
     binaries: &["fake-datadog", "e2e"],
@@ -147,7 +155,9 @@ const TEST_PROGRAMS: Set = Set {
 fn build(shell: &Shell, target: &Target, set: Set) -> anyhow::Result<PathBuf> {
     let root = project::root()?;
     let Target { triple, linker } = target;
-    let mut cargo = project::cargo(shell, &["build", "--quiet", "--release", "--target", triple])
+    let profile = set.profile;
+    let mut cargo = project::cargo(shell, &["build", "--quiet", "--target", triple])
+        .args(["--profile", profile])
         .env("CARGO_ENCODED_RUSTFLAGS", flags(shell, &root)?.join("\x1f"));
     if let Some(linker) = linker {
         let name = triple.to_uppercase().replace('-', "_");
@@ -162,7 +172,7 @@ fn build(shell: &Shell, target: &Target, set: Set) -> anyhow::Result<PathBuf> {
     cargo.run().with_context(|| {
         format!("{} does not build for {triple}, see above", set.packages.join(" or "))
     })?;
-    Ok(project::target(&root).join(triple).join("release"))
+    Ok(project::target(&root).join(triple).join(profile))
 }
 
 /// What rustc is told beyond the profile. These take the place of the caller's RUSTFLAGS: what ships

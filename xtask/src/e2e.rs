@@ -83,13 +83,13 @@ pub(crate) fn harness(shell: &Shell) -> anyhow::Result<PathBuf> {
 
 /// On Unix the harness takes our place, so that signals and the exit code are its own.
 #[cfg(unix)]
-fn become_it(mut command: Command) -> anyhow::Result<ExitCode> {
+pub(crate) fn become_it(mut command: Command) -> anyhow::Result<ExitCode> {
     use std::os::unix::process::CommandExt;
     Err(command.exec().into())
 }
 
 #[cfg(not(unix))]
-fn become_it(mut command: Command) -> anyhow::Result<ExitCode> {
+pub(crate) fn become_it(mut command: Command) -> anyhow::Result<ExitCode> {
     let code = command.status()?.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod build;
+mod doctor;
 mod e2e;
 mod image;
 mod project;
@@ -27,6 +28,8 @@ enum Command {
     E2e(e2e::Args),
     /// Make the images of provider, fake and load generator, without docker
     Image(image::Args),
+    /// Say what will work on this machine, and what to do about the rest
+    Doctor(doctor::Args),
     /// Everything that CI checks: format, lints, tests, docs, dependencies, file sizes, e2e
     Test(test::Args),
     /// Check what no compiler checks: file sizes and stray references
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::E2e(args) => e2e::run(&args),
         Command::Image(args) => image::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
     };

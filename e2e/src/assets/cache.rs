@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <root>/kubernetes-1.37.2-etcd-3.7.3-kwok-0.8.0-linux-x86_64/bin/   the programs
+//! <root>/kubernetes-1.37.2-etcd-3.7.3-kwok-0.8.0-linux-x86_64/sha256/  of each, see sum.rs
 //! <root>/checked.json                                               stamps, see check.rs
 //! <root>/tmp/<pid>-XXXXXX/                                           work in progress
 //! ```
@@ -22,6 +23,7 @@ use tempfile::TempDir;
 use crate::assets::{
     error::Error,
     program::{ETCD, KUBERNETES, KWOK, Program},
+    sum,
 };
 
 #[derive(Debug)]
@@ -88,6 +90,7 @@ impl Cache {
         fs::set_permissions(file, fs::Permissions::from_mode(0o755))?;
         let target = self.bin.join(name);
         fs::rename(file, &target)?;
+        sum::record(&target)?;
         Ok(target)
     }
 }

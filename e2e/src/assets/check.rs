@@ -120,19 +120,27 @@ pub(crate) async fn version(
     Ok(version)
 }
 
-/// `Ok` when `nginx -V` names the status module, else what it did instead.
-pub(crate) async fn nginx(path: &Path, stamps: &mut Stamps) -> Result<(), String> {
+/// `Ok` when `nginx -V` names the status module, with the version if it can be read (forks have other
+/// names), else what it did instead.
+pub(crate) async fn nginx(path: &Path, stamps: &mut Stamps) -> Result<Option<Version>, String> {
     const MODULE: &str = "--with-http_stub_status_module";
-    if stamps.get(path).is_some_and(|said| said.contains(MODULE)) {
-        return Ok(());
+    if let Some(said) = stamps.get(path).filter(|said| said.contains(MODULE)) {
+        return Ok(nginx_version(said));
     }
     let output = run(path, &["-V"]).await?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     if !text.contains(MODULE) {
         return Err(printed(&output));
     }
+    let version = nginx_version(&text);
     stamps.put(path, text);
-    Ok(())
+    Ok(version)
+}
+
+/// `nginx version: nginx/1.22.1 (Debian)`
+fn nginx_version(said: &str) -> Option<Version> {
+    let (_, rest) = said.split_once("nginx/")?;
+    rest.split_whitespace().next()?.parse().ok()
 }
 
 /// `Ok` when kubectl runs. Any version will do, it is for people only.

@@ -1,7 +1,6 @@
 //! Over HTTP into a file, with its SHA-256 compared on the way.
 
 use std::{
-    fmt::Write as _,
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -11,7 +10,7 @@ use reqwest::{Client, Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 use tokio::{fs::File, io::AsyncWriteExt as _};
 
-use crate::assets::{error::chain, release::Digest, ui::Ui};
+use crate::assets::{error::chain, release::Digest, sum, ui::Ui};
 
 /// A machine without a network often drops packets silently; do not wait for the kernel's minutes.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -96,11 +95,7 @@ pub(crate) async fn file(
     // Closed before it can be run: a file open for writing cannot be.
     drop(file.into_std().await);
 
-    let digest = hash.finalize().iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
+    let digest = sum::hex(&hash.finalize());
     if digest == wanted {
         Ok(got)
     } else {

@@ -42,7 +42,7 @@ pub(crate) async fn find(
         })?,
     };
     match check::nginx(&path, stamps).await {
-        Ok(()) => {
+        Ok(_) => {
             ui.line(&format!("nginx: {}", path.display()));
             Ok(path)
         }

@@ -47,8 +47,8 @@ impl World {
     pub(super) async fn kind(&self, recorder: &Recorder) -> anyhow::Result<Started<PodsCluster>> {
         let deadline = Instant::now() + self.timeout;
         let start = async {
-            let tool = Tool::find(&self.options).await.map_err(anyhow::Error::msg)?;
-            let node_image = self.backend.node_image(&tool).await?;
+            let node_image = self.backend.node_image(&self.options).await;
+            let tool = Tool::find(&self.options, &node_image).await.map_err(anyhow::Error::msg)?;
             recorder.fact("node image", &node_image);
             let plan = kind::Plan {
                 tool,

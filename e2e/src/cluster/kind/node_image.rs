@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::cluster::kind::{ANSWERS_WITHIN, tool::Tool};
+use crate::{
+    assets,
+    cluster::kind::{ANSWERS_WITHIN, tool::Runtime},
+};
 
 /// Where node images are.
 const REPOSITORY: &str = "kindest/node";
@@ -40,14 +43,17 @@ impl FromStr for Minor {
     }
 }
 
-/// The image for a minor version, the newest where none is asked for: one that the runtime has, else the
-/// published one, which kind pulls.
-pub async fn choose(tool: &Tool, wanted: Option<Minor>) -> anyhow::Result<String> {
+/// The image for a minor version, the newest where none is asked for: one that docker or podman has,
+/// else the published one, which kind pulls.
+pub async fn choose(options: &assets::Options, wanted: Option<Minor>) -> String {
     let wanted = wanted.unwrap_or(NEWEST);
     let listed = ["image", "list", "--format", "{{.Tag}}", REPOSITORY];
-    let tags = tool.runtime(listed, ANSWERS_WITHIN).await?;
+    let tags = match Runtime::find(options).await {
+        Ok(runtime) => runtime.run(listed, ANSWERS_WITHIN).await.unwrap_or_default(),
+        Err(_) => String::new(),
+    };
     let tag = newest_of(wanted, tags.lines()).map(ToOwned::to_owned).or_else(|| published(wanted));
-    Ok(format!("{REPOSITORY}:{}", tag.unwrap_or_else(|| format!("v{wanted}.0"))))
+    format!("{REPOSITORY}:{}", tag.unwrap_or_else(|| format!("v{wanted}.0")))
 }
 
 fn published(wanted: Minor) -> Option<String> {

@@ -5,14 +5,15 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::anyhow;
 
 use crate::{
-    assets::{self, in_assets, on_path},
+    assets::{self, on_path},
+    doctor,
     guard::LastCommand,
 };
 
 /// A daemon that does not answer at once is none to start clusters with.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// By which kind is told to use another runtime than docker (kind: pkg/cmd/kind: runtime.go).
-const PROVIDER: &str = "KIND_EXPERIMENTAL_PROVIDER";
+pub(crate) const PROVIDER: &str = "KIND_EXPERIMENTAL_PROVIDER";
 
 /// kind with the runtime that answers.
 #[derive(Debug, Clone)]
@@ -30,16 +31,12 @@ pub struct Runtime {
 }
 
 impl Tool {
-    /// kind from the assets or the search path, and docker or podman, whichever answers. The error
-    /// is one line with the remedy.
-    pub async fn find(options: &assets::Options) -> Result<Self, String> {
-        let runtime = Runtime::find(options).await?;
-        let from_assets = options.assets.as_deref().and_then(|assets| in_assets(assets, "kind"));
-        let kind = from_assets.or_else(|| on_path(&options.search_path, "kind")).ok_or(
-            "there is no program `kind` in --assets, E2E_ASSETS or PATH: install it, see \
-             https://kind.sigs.k8s.io",
-        )?;
-        Ok(Self { kind, runtime })
+    /// kind with docker or podman, by which a cluster of this node image can be made; what the doctor
+    /// says. The error is one line with the remedy.
+    pub async fn find(options: &assets::Options, node_image: &str) -> Result<Self, String> {
+        let ready = doctor::kind_ready(options, node_image).await?;
+        let (name, program) = (ready.container_program.name(), ready.container_path);
+        Ok(Self { kind: ready.kind, runtime: Runtime { name, program } })
     }
 
     /// The container runtime.
