@@ -14,10 +14,13 @@ mod load;
 mod pack;
 mod platform;
 mod rootfs;
+mod sbom;
+#[cfg(test)]
+mod tests;
 
 pub use archive::{docker_archive, oci_archive};
 pub use command::{Args, run};
-pub use pack::{Image, Origin};
+pub use pack::{Image, Origin, Program};
 pub use platform::Platform;
 
 /// What an image is made of.
@@ -91,6 +94,24 @@ impl Product {
             Self::ClusterAgent => "datadog-cluster-agent",
             Self::FakeDatadog => "fake-datadog",
             Self::E2e => "e2e",
+        }
+    }
+
+    /// The package that the program is in.
+    fn package(self) -> &'static str {
+        match self {
+            Self::ClusterAgent => "provider",
+            Self::FakeDatadog => "fake-datadog",
+            Self::E2e => "e2e",
+        }
+    }
+
+    /// The packages that are built in one go, and share the features of what they depend on: as in
+    /// `xtask/src/build.rs`.
+    fn built_with(self) -> &'static [&'static str] {
+        match self {
+            Self::ClusterAgent => &["provider"],
+            Self::FakeDatadog | Self::E2e => &["fake-datadog", "e2e"],
         }
     }
 

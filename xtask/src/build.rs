@@ -30,6 +30,13 @@ pub(crate) struct Target {
     linker: Option<String>,
 }
 
+impl Target {
+    /// As rustc calls it.
+    pub(crate) fn triple(&self) -> &str {
+        &self.triple
+    }
+}
+
 impl Architecture {
     /// All of them.
     pub(crate) const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];

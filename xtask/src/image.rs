@@ -78,8 +78,8 @@ fn pack<'a>(
     }
     for (architecture, target) in targets {
         let binaries = build::images(shell, target, products)?;
-        let platform = architecture.platform();
-        pack = pack.arg("--binaries").arg(format!("{platform}={}", binaries.display()));
+        let (platform, triple) = (architecture.platform(), target.triple());
+        pack = pack.arg("--binaries").arg(format!("{platform}:{triple}={}", binaries.display()));
     }
     Ok(pack.arg("--only").args(products))
 }
@@ -140,4 +140,17 @@ fn folder() -> anyhow::Result<PathBuf> {
 fn architecture(text: &str) -> Result<Architecture, String> {
     let found = Architecture::ALL.into_iter().find(|known| known.platform() == text);
     found.ok_or_else(|| "choose linux/amd64 or linux/arm64".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn platforms_are_called_as_images_call_them() {
+        for known in Architecture::ALL {
+            assert_eq!(architecture(known.platform()), Ok(known));
+        }
+        assert_eq!(architecture("x86_64"), Err("choose linux/amd64 or linux/arm64".to_owned()));
+    }
 }

@@ -12,7 +12,9 @@ use anyhow::{Context, bail, ensure};
 use indicatif::DecimalBytes;
 use jiff::Timestamp;
 
-use crate::image::{Image, Origin, Platform, Product, docker_archive, load, oci_archive};
+use crate::image::{
+    Image, Origin, Platform, Product, Program, docker_archive, load, oci_archive, sbom,
+};
 
 /// From this size on the provider's image is too large, in bytes that a registry would send.
 const PROVIDER_LIMIT: u64 = 15_000_000;
@@ -24,8 +26,8 @@ pub struct Args {
     /// Which images
     #[arg(long = "only", value_name = "NAME", num_args = 1.., default_values = ["cluster-agent", "fake-datadog", "e2e"])]
     products: Vec<Product>,
-    /// Where static binaries are, by platform
-    #[arg(long, value_name = "PLATFORM=DIR", required = true)]
+    /// Where static binaries are, by platform and target
+    #[arg(long, value_name = "PLATFORM:TARGET=DIR", required = true)]
     binaries: Vec<Binaries>,
     /// Where the archives go
     #[arg(long, value_name = "DIR")]
@@ -48,6 +50,7 @@ pub struct Args {
 #[derive(Debug, Clone)]
 struct Binaries {
     platform: Platform,
+    triple: String,
     folder: PathBuf,
 }
 
@@ -55,9 +58,11 @@ impl FromStr for Binaries {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (platform, folder) =
-            text.split_once('=').ok_or_else(|| format!("{text} is not PLATFORM=DIR"))?;
-        Ok(Self { platform: platform.parse()?, folder: folder.into() })
+        let parts =
+            text.split_once('=').and_then(|(what, folder)| Some((what.split_once(':')?, folder)));
+        let ((platform, triple), folder) =
+            parts.ok_or_else(|| format!("{text} is not PLATFORM:TARGET=DIR"))?;
+        Ok(Self { platform: platform.parse()?, triple: triple.to_owned(), folder: folder.into() })
     }
 }
 
@@ -73,7 +78,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     binaries.sort_by_key(|binaries| binaries.platform);
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     for &product in &products {
-        pack(product, &binaries, &origin, &out)?;
+        pack(product, &binaries, &origin, &out).await?;
     }
     let archives: Vec<_> = products.iter().map(|product| out.join(product.archive())).collect();
     if docker {
@@ -85,14 +90,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn pack(
+async fn pack(
     product: Product,
     binaries: &[Binaries],
     origin: &Origin,
     out: &Path,
 ) -> anyhow::Result<()> {
     let mut images = Vec::new();
-    for Binaries { platform, folder } in binaries {
+    for Binaries { platform, triple, folder } in binaries {
         let path = folder.join(product.program());
         let binary = fs::read(&path).with_context(|| {
             format!(
@@ -100,7 +105,10 @@ fn pack(
                 path.display()
             )
         })?;
-        let image = Image::new(product, *platform, binary, origin)?;
+        let sbom = sbom::sbom(product, triple, &binary, origin.created).await?;
+        let architecture = platform.architecture();
+        write(&out.join(format!("{}.{architecture}.cdx.json", product.name())), &sbom)?;
+        let image = Image::new(product, *platform, Program { binary, sbom }, origin)?;
         let size = image.compressed_size();
         print(product.reference(), &platform.to_string(), &image.digest(), size);
         ensure!(
@@ -131,7 +139,7 @@ fn print(reference: &str, platform: &str, digest: &str, size: u64) {
 
 /// Complete or not at all: someone may be reading the one before.
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let fresh = path.with_extension("tar.new");
+    let fresh = path.with_extension("new");
     fs::write(&fresh, bytes)
         .and_then(|()| fs::rename(&fresh, path))
         .with_context(|| format!("cannot write {}", path.display()))

@@ -27,6 +27,15 @@ pub struct Origin {
     pub created: Timestamp,
 }
 
+/// A program to put into an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// It must need no other file.
+    pub binary: Vec<u8>,
+    /// What it was linked from, in CycloneDX's JSON.
+    pub sbom: Vec<u8>,
+}
+
 /// The image of a product for a platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
@@ -38,17 +47,17 @@ pub struct Image {
 }
 
 impl Image {
-    /// Packs `binary`, which must need no other file.
+    /// Packs `program`.
     pub fn new(
         product: Product,
         platform: Platform,
-        binary: Vec<u8>,
+        program: Program,
         origin: &Origin,
     ) -> anyhow::Result<Self> {
         let created = u64::try_from(origin.created.as_second()).context("made before 1970")?;
         let layers = vec![
             Layer::new(rootfs::base(), created)?,
-            Layer::new(rootfs::program(product, binary), created)?,
+            Layer::new(rootfs::program(product, program.binary, program.sbom), created)?,
         ];
         let config = config(product, platform, &layers, origin)?;
         let manifest = manifest(product, &config, &layers, origin)?;
