@@ -2,13 +2,14 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
     assets,
     backend::{self, Backend},
     doctor, forward, image, load,
     scenario::Scenario,
+    walkthrough,
 };
 
 /// Bring up a cluster, put real load on a real nginx, and assert that the HPA follows
@@ -44,6 +45,8 @@ pub enum Command {
     Doctor(Box<doctor::Args>),
     /// Put open-loop load on a URL of this machine
     Load(load::Args),
+    /// Run every command of docs/walkthrough.md, and write what they print into the page
+    Walkthrough(Box<walkthrough::Args>),
     /// (started by a run) ends its processes when the run is gone
     #[command(hide = true)]
     Guard,
@@ -68,8 +71,8 @@ pub struct Run {
     #[arg(long, env = "E2E_CLUSTER", default_value = "auto")]
     pub cluster: Backend,
     /// Run on each of these, and compare the decisions
-    #[arg(long, value_name = "CLUSTERS", value_delimiter = ',', num_args = 2..)]
-    pub parity: Vec<Backend>,
+    #[arg(long, value_name = "CLUSTERS", value_parser = parity)]
+    pub parity: Option<Parity>,
     /// Which scenarios, see `list`; may be repeated [default: walkthrough]
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub scenario: Vec<Scenario>,
@@ -109,7 +112,22 @@ pub struct Run {
 impl Run {
     /// Where to run: one place, or those whose decisions are compared.
     pub fn backends(&self) -> Vec<Backend> {
-        if self.parity.is_empty() { vec![self.cluster] } else { self.parity.clone() }
+        self.parity.as_ref().map_or_else(|| vec![self.cluster], |parity| parity.0.clone())
+    }
+}
+
+/// Backends whose decisions are compared: at least two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parity(Vec<Backend>);
+
+fn parity(text: &str) -> Result<Parity, String> {
+    let backends: Result<Vec<Backend>, String> =
+        text.split(',').map(|name| Backend::from_str(name.trim(), false)).collect();
+    match backends {
+        Ok(backends) if 2 <= backends.len() && !backends.contains(&Backend::Auto) => {
+            Ok(Parity(backends))
+        }
+        _ => Err("give two or more of kind, local and existing, such as kind,local".to_owned()),
     }
 }
 
@@ -146,6 +164,16 @@ mod tests {
         ] {
             let args = Args::try_parse_from(line.split(' ')).unwrap();
             assert_eq!(args.run.scenario, Scenario::ALL, "{line}");
+        }
+    }
+
+    #[test]
+    fn parity_is_between_clusters() {
+        let args = Args::try_parse_from(["e2e", "--parity", "kind,local"]).unwrap();
+        assert_eq!(args.run.backends(), [Backend::Kind, Backend::Local]);
+        for text in ["kind", "kind,", "kind,auto", "kind local", ""] {
+            let error = Args::try_parse_from(["e2e", "--parity", text]).unwrap_err();
+            assert!(error.to_string().contains("such as kind,local"), "{text:?}: {error}");
         }
     }
 

@@ -40,3 +40,5 @@ pub mod outcome;
 pub mod parity;
 pub mod phase;
 pub mod report;
+
+pub mod walkthrough;

@@ -68,6 +68,8 @@ struct History {
     seen: Vec<(Instant, Seen)>,
     contradictions: Vec<String>,
     explained: usize,
+    /// Why the last status was not judged that was not.
+    unjudged: Option<String>,
 }
 
 /// The watching tasks; they end with this value.
@@ -141,6 +143,9 @@ impl Observer {
     pub fn decisions(&self) -> Result<usize, String> {
         let history = self.history();
         match history.contradictions.as_slice() {
+            [] if history.explained == 0 => {
+                Err(format!("none could be judged: {}", history.unjudged.as_deref().unwrap_or("?")))
+            }
             [] => Ok(history.explained),
             contradictions => Err(contradictions.join("; ")),
         }
@@ -226,7 +231,9 @@ impl Shared {
                 history.contradictions.push(mismatch.to_string());
             }
             // The status has no value (yet), or the controller was interrupted: nothing to judge.
-            Err(Mismatch::NoValue | Mismatch::Unsupported { .. }) => {}
+            Err(mismatch @ (Mismatch::NoValue | Mismatch::Unsupported { .. })) => {
+                history.unjudged = Some(mismatch.to_string());
+            }
         }
     }
 }

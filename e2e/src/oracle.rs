@@ -6,9 +6,11 @@
 //! Source: Kubernetes 1.37, `pkg/controller/podautoscaler/replica_calculator.go`
 //! (`GetExternalPerPodMetricReplicas`, `GetExternalMetricReplicas`, `isWithin`) and `horizontal.go`
 //! (`reconcileAutoscaler`, `normalizeDesiredReplicas`, `convertDesiredReplicasWithRules`). Covered:
-//! one external metric and no `spec.behavior` (the API server leaves it empty, `pkg/apis/autoscaling/v2/defaults.go`),
-//! with a down-scale stabilization window of 0.
+//! one external metric, and no `spec.behavior` (the API server leaves it empty,
+//! `pkg/apis/autoscaling/v2/defaults.go`) or one that says no more than how long the down-scale window
+//! is. What a window holds back depends on the past, and is not judged.
 
+mod behavior;
 mod explain;
 pub(crate) mod quantity;
 #[cfg(test)]
@@ -31,6 +33,8 @@ pub struct Input {
     pub spec_replicas: i32,
     /// `status.replicas` of the scale object: how many there are. It lags behind `spec.replicas`.
     pub status_replicas: i32,
+    /// How fast the HPA may scale up.
+    pub scale_up: ScaleUp,
     /// The HPA's `minReplicas` (1 when it says nothing).
     pub min_replicas: i32,
     /// The HPA's `maxReplicas`.
@@ -109,6 +113,16 @@ impl Reason {
     }
 }
 
+/// How fast an HPA may scale up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScaleUp {
+    /// Without a `spec.behavior`: in one sync to twice the present count, or to 4
+    /// (`calculateScaleUpLimit`).
+    Doubling,
+    /// The policies of its `spec.behavior` are wide enough for any count within the HPA's bounds.
+    Unlimited,
+}
+
 /// The replica count that the controller sets for `input`.
 pub fn desired(input: &Input) -> Decision {
     let (current, min, max) = (input.spec_replicas, input.min_replicas, input.max_replicas);
@@ -116,7 +130,10 @@ pub fn desired(input: &Input) -> Decision {
         return Decision { desired, limited: Some(reason), rule: Rule::NoMetricRead };
     }
     let (proposal, rule) = propose(input);
-    let scale_up_limit = current.saturating_mul(2).max(4);
+    let scale_up_limit = match input.scale_up {
+        ScaleUp::Doubling => current.saturating_mul(2).max(4),
+        ScaleUp::Unlimited => i32::MAX,
+    };
     let (highest, too_many) = if scale_up_limit < max {
         (scale_up_limit, Reason::ScaleUpLimit)
     } else {

@@ -13,6 +13,7 @@ mod image;
 mod project;
 mod test;
 mod tidy;
+mod walkthrough;
 
 /// The project's commands
 #[derive(Debug, Parser)]
@@ -34,6 +35,8 @@ enum Command {
     Test(test::Args),
     /// Check what no compiler checks: file sizes and stray references
     Tidy,
+    /// Run every command of docs/walkthrough.md, and write what they print into the page
+    Walkthrough(walkthrough::Args),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
+        Command::Walkthrough(args) => walkthrough::run(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

@@ -106,7 +106,8 @@ fn end_to_end(shell: &Shell, args: &Args) -> anyhow::Result<Done> {
     Ok(Done::Passed)
 }
 
-/// The same on a kind cluster, where one can be had, and whether it comes to the same decisions.
+/// The same on a kind cluster, where one can be had: whether it comes to the same decisions, and
+/// whether the page of the walkthrough is what happens.
 fn on_kind(shell: &Shell, args: &Args) -> anyhow::Result<Done> {
     if args.no_e2e {
         return Ok(skipped("--no-e2e"));
@@ -119,10 +120,10 @@ fn on_kind(shell: &Shell, args: &Args) -> anyhow::Result<Done> {
     }
     let images = image::build(shell)?;
     let run = cmd!(shell, "{harness} --parity kind,local --scenario walkthrough");
-    if run.env(e2e::PROVIDER, provider).env(image::IMAGES, images).quiet().run().is_err() {
+    if run.env(e2e::PROVIDER, provider).env(image::IMAGES, &images).quiet().run().is_err() {
         bail!("see the verdict above");
     }
-    Ok(Done::Passed)
+    passed(cmd!(shell, "{harness} walkthrough --check").env(image::IMAGES, images))
 }
 
 fn skipped(why: impl Into<String>) -> Done {

@@ -146,7 +146,8 @@ impl Kind {
         &self.name
     }
 
-    fn kubeconfig(&self) -> PathBuf {
+    /// How `kubectl` reaches it.
+    pub fn kubeconfig(&self) -> PathBuf {
         self.folder.join("kubeconfig")
     }
 

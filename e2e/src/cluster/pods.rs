@@ -10,28 +10,24 @@ use std::{
 
 use anyhow::{Context, anyhow};
 use fake_datadog::{control, keys};
-use futures::future;
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api, Client, ResourceExt,
-    api::{ListParams, LogParams},
-};
-use tokio::{sync::Mutex, time::Instant};
-use url::Url;
+use kube::{Api, Client};
+use tokio::sync::Mutex;
 
 use crate::{
     cluster::{Cluster, ProviderPeriods, Timings, diagnose, existing, kind},
     deploy::{Deployer, Manifests, Object},
     load::LoadReport,
-    nginx::{self, Reading},
+    nginx::Reading,
     phase::Recorder,
     wait,
 };
 
 pub(crate) mod clean;
+mod counts;
 mod forward;
 mod load;
+mod logs;
 mod trouble;
 
 use forward::{Forward, Target};
@@ -49,8 +45,6 @@ const CONTAINER: &str = "cluster-agent";
 const API_SERVICE: &str = "v1beta1.external.metrics.k8s.io";
 /// Port of the fake's container and of its Service.
 const FAKE_PORT: u16 = 8126;
-/// Port of nginx's container.
-const NGINX_PORT: u16 = 80;
 /// How long the cluster may take to act on what was applied: pods are started one after the other.
 const ACTS_WITHIN: Duration = Duration::from_secs(90);
 /// How often that is looked at.
@@ -133,6 +127,14 @@ impl PodsCluster {
         Ok(())
     }
 
+    /// How `kubectl` reaches the cluster, where it is ours.
+    pub fn kubeconfig(&self) -> Option<PathBuf> {
+        match &self.host {
+            Host::Kind(kind) => Some(kind.kubeconfig()),
+            Host::Existing(_) => None,
+        }
+    }
+
     /// Namespaces with objects of ours.
     fn namespaces(&self) -> Vec<&str> {
         match &self.plan.namespace {
@@ -163,68 +165,6 @@ impl PodsCluster {
         let namespace = self.plan.namespace.as_deref().unwrap_or(FAKE_NAMESPACE);
         format!("http://{FAKE}.{namespace}.svc:{FAKE_PORT}")
     }
-
-    async fn pods(&self, labels: &str) -> anyhow::Result<Vec<Pod>> {
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
-        Ok(pods.list(&ListParams::default().labels(labels)).await?.items)
-    }
-
-    /// Reads one nginx's status page.
-    async fn read_one(&self, pod: &Pod) -> anyhow::Result<(String, nginx::Target)> {
-        let name = pod.name_any();
-        let url = self.nginx_port(&name).await?;
-        let status = nginx::status(&self.http, url.join("nginx_status")?.as_str()).await?;
-        let started = pod
-            .status
-            .iter()
-            .flat_map(|status| status.container_statuses.iter().flatten())
-            .find_map(|status| status.state.as_ref()?.running.as_ref()?.started_at.clone());
-        let started = started.with_context(|| format!("pod {name} does not run"))?.0;
-        let age = Timestamp::now().duration_since(started).unsigned_abs();
-        Ok((name, nginx::Target { requests: status.requests, age }))
-    }
-
-    async fn nginx_port(&self, pod: &str) -> anyhow::Result<Url> {
-        let mut ports = self.nginx_ports.lock().await;
-        if let Some(known) = ports.get(pod) {
-            return Ok(known.url().clone());
-        }
-        let pods = Api::namespaced(self.client.clone(), &self.namespace);
-        let port = Forward::start(pods, Target::Pod(pod.to_owned()), NGINX_PORT).await?;
-        let url = port.url().clone();
-        ports.insert(pod.to_owned(), port);
-        Ok(url)
-    }
-
-    async fn first_trouble(&self) -> Option<String> {
-        for namespace in self.namespaces() {
-            let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-            // A failed read is no trouble of a pod.
-            let Ok(found) = pods.list(&ListParams::default()).await else { continue };
-            let stuck = found.items.iter().find_map(|pod| Some((pod, trouble::trouble(pod)?)));
-            if let Some((pod, trouble)) = stuck {
-                return Some(format!("{trouble}{}", last_words(&pods, &pod.name_any()).await));
-            }
-        }
-        None
-    }
-
-    /// The log of every container of ours, and of the one before it.
-    async fn write_logs(&self, folder: &Path) -> anyhow::Result<()> {
-        for namespace in self.namespaces() {
-            let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-            for pod in pods.list(&ListParams::default()).await?.items {
-                let name = pod.name_any();
-                for previous in [false, true] {
-                    let params = LogParams { previous, ..LogParams::default() };
-                    let Ok(log) = pods.logs(&name, &params).await else { continue };
-                    let file = format!("{name}{}.log", if previous { ".previous" } else { "" });
-                    diagnose::write_file(folder, &file, log.as_bytes()).await?;
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The objects of a path of the repository, in the namespace of the plan.
@@ -242,20 +182,6 @@ pub(super) fn provider_manifests(periods: ProviderPeriods) -> &'static str {
         ProviderPeriods::Fast => "manifests/overlays/fast",
         ProviderPeriods::Default => "manifests/cluster-agent",
     }
-}
-
-/// The last line that a container logged before it was started again, or before it ended, as the end
-/// of a sentence.
-async fn last_words(pods: &Api<Pod>, name: &str) -> String {
-    for previous in [true, false] {
-        let params = LogParams { previous, tail_lines: Some(1), ..LogParams::default() };
-        if let Ok(line) = pods.logs(name, &params).await
-            && !line.trim().is_empty()
-        {
-            return format!("; its last words: {}", line.trim());
-        }
-    }
-    String::new()
 }
 
 /// Whether a pod serves.
@@ -299,7 +225,12 @@ impl Cluster for PodsCluster {
     }
 
     async fn start_fake(&self, recorder: &Recorder) -> anyhow::Result<()> {
-        recorder.phase("fake Datadog", self.install_fake()).await
+        recorder.phase("fake Datadog", self.install_fake()).await?;
+        if let Host::Kind(_) = self.host {
+            // A new cluster has names a few seconds later than nodes.
+            recorder.phase("names", self.deployment_ready("kube-system", "coredns")).await?;
+        }
+        Ok(())
     }
 
     async fn install_provider(&self) -> anyhow::Result<()> {
@@ -355,11 +286,7 @@ impl Cluster for PodsCluster {
     }
 
     async fn read_nginx(&self) -> anyhow::Result<Reading> {
-        let pods = self.pods("app=nginx").await?;
-        let ready = pods.iter().filter(|pod| is_ready(pod));
-        let at = Instant::now();
-        let targets = future::try_join_all(ready.map(|pod| self.read_one(pod))).await?;
-        Ok(Reading { at, targets: targets.into_iter().collect() })
+        self.read_all().await
     }
 
     async fn start_load(&self, rate_per_s: f64, limit: Duration) -> anyhow::Result<PodLoad> {

@@ -8,8 +8,8 @@ use k8s_openapi::api::autoscaling::v2::{
 };
 
 use crate::oracle::{
-    DEFAULT_TOLERANCE, Decision, Input, Reason, Rule, Target, desired, float, quantity, unrounded,
-    usage_ratio,
+    DEFAULT_TOLERANCE, Decision, Input, Reason, Rule, Target, behavior, desired, float, quantity,
+    unrounded, usage_ratio,
 };
 
 /// Replica counts above this are not tried as the base of a decision: the search is quadratic.
@@ -90,6 +90,7 @@ pub fn explains(
         usage_milli: 0,
         spec_replicas: current,
         status_replicas: current,
+        scale_up: behavior::scale_up(spec)?,
         min_replicas: spec.min_replicas.unwrap_or(1),
         max_replicas: spec.max_replicas,
         tolerance: DEFAULT_TOLERANCE,
@@ -124,11 +125,6 @@ pub fn explains(
 /// The one external metric of the HPA: its name and target.
 fn the_metric(spec: &HorizontalPodAutoscalerSpec) -> Result<(&str, &MetricTarget), Mismatch> {
     let unsupported = |what: String| Err(Mismatch::Unsupported { what });
-    if spec.behavior.is_some() {
-        return unsupported(
-            "it has a spec.behavior, whose limits depend on earlier changes".into(),
-        );
-    }
     let metrics = spec.metrics.as_deref().unwrap_or_default();
     match metrics {
         [metric] => match &metric.external {

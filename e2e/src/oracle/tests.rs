@@ -1,16 +1,19 @@
 use k8s_openapi::api::autoscaling::v2::{
-    HorizontalPodAutoscalerBehavior, HorizontalPodAutoscalerSpec, HorizontalPodAutoscalerStatus,
+    HorizontalPodAutoscalerSpec, HorizontalPodAutoscalerStatus,
 };
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use serde_json::{Value, from_value, json};
 
-use crate::oracle::{DEFAULT_TOLERANCE, Input, Mismatch, Reason, Rule, Target, desired, explains};
+use crate::oracle::{
+    DEFAULT_TOLERANCE, Input, Mismatch, Reason, Rule, ScaleUp, Target, desired, explains,
+};
 
 const NINE: Target = Target::AverageValue(9_000);
 
 /// The walkthrough's HPA (min 1, max 5) at `replicas`, with `usage` thousandths.
 fn input(target: Target, usage_milli: i64, replicas: i32) -> Input {
     Input {
+        scale_up: ScaleUp::Doubling,
         target,
         usage_milli,
         spec_replicas: replicas,
@@ -269,14 +272,54 @@ fn a_target_of_type_value_is_explained_by_the_ready_pods() {
 
 #[test]
 fn what_the_oracle_does_not_compute_is_said() {
-    let mut with_behavior = spec();
-    with_behavior.behavior = Some(HorizontalPodAutoscalerBehavior::default());
+    let slow = json!({"scaleUp": {"policies": [
+        {"type": "Pods", "value": 1, "periodSeconds": 15},
+    ]}});
+    let window = json!({"scaleUp": {"stabilizationWindowSeconds": 60}});
+    let never = json!({"scaleDown": {"selectPolicy": "Disabled"}});
+    let mut far = with_behavior(&as_the_apiserver_fills_it_in());
+    far.max_replicas = 6;
     let mut without_metrics = spec();
     without_metrics.metrics = None;
-    for spec in [with_behavior, without_metrics] {
+    let slow = [slow, window, never].map(|behavior| with_behavior(&behavior));
+    for spec in slow.into_iter().chain([far, without_metrics]) {
         let mismatch = explain(status(1, 3, &json!({"averageValue": "26"}), WITHIN), &spec);
         assert!(matches!(mismatch, Err(Mismatch::Unsupported { .. })), "{mismatch:?}");
     }
+}
+
+fn with_behavior(behavior: &Value) -> HorizontalPodAutoscalerSpec {
+    let behavior = serde_json::from_value(behavior.clone()).unwrap();
+    HorizontalPodAutoscalerSpec { behavior: Some(behavior), ..spec() }
+}
+
+/// Where a manifest says `scaleDown: {stabilizationWindowSeconds: 30}`.
+fn as_the_apiserver_fills_it_in() -> Value {
+    json!({
+        "scaleDown": {
+            "policies": [{"periodSeconds": 15, "type": "Percent", "value": 100}],
+            "selectPolicy": "Max", "stabilizationWindowSeconds": 30,
+        },
+        "scaleUp": {
+            "policies": [
+                {"periodSeconds": 15, "type": "Pods", "value": 4},
+                {"periodSeconds": 15, "type": "Percent", "value": 100},
+            ],
+            "selectPolicy": "Max", "stabilizationWindowSeconds": 0,
+        },
+    })
+}
+
+#[test]
+fn a_behavior_that_only_sets_the_window_changes_no_decision() {
+    let spec = with_behavior(&as_the_apiserver_fills_it_in());
+    let text = explain(status(1, 3, &json!({"averageValue": "26"}), WITHIN), &spec);
+    assert_eq!(text.as_deref(), Ok("26 per s / 9 → ceil 2.89 = 3"));
+    let mismatch = explain(status(1, 2, &json!({"averageValue": "26"}), WITHIN), &spec);
+    assert!(matches!(mismatch, Err(Mismatch::Desired { .. })), "{mismatch:?}");
+    // Without a behavior the fifth would have to wait for another sync.
+    let five = Input { scale_up: ScaleUp::Unlimited, ..input(NINE, 45_000, 1) };
+    check(&five, 5, None);
 }
 
 fn any_input() -> impl Strategy<Value = Input> {
@@ -287,6 +330,7 @@ fn any_input() -> impl Strategy<Value = Input> {
     ];
     (target, any::<i64>(), 0..50, 0..50, 0..20, 1..40).prop_map(
         |(target, usage_milli, spec_replicas, status_replicas, min_replicas, span)| Input {
+            scale_up: ScaleUp::Doubling,
             target,
             usage_milli,
             spec_replicas,
