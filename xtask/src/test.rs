@@ -111,8 +111,8 @@ fn end_to_end(shell: &Shell, args: &Args) -> anyhow::Result<Done> {
     Ok(Done::Passed)
 }
 
-/// The same on a kind cluster, where one can be had: whether it comes to the same decisions, and
-/// whether the page of the walkthrough is what happens.
+/// Where a kind cluster can be had: whether the walkthrough comes to the same decisions there, whether
+/// its page is what happens, and whether the images do what they should in docker.
 fn on_kind(shell: &Shell, args: &Args) -> anyhow::Result<Done> {
     if args.no_e2e {
         return Ok(skipped("--no-e2e"));
@@ -128,7 +128,9 @@ fn on_kind(shell: &Shell, args: &Args) -> anyhow::Result<Done> {
     if run.env(e2e::PROVIDER, provider).env(image::IMAGES, &images).quiet().run().is_err() {
         bail!("see the verdict above");
     }
-    passed(cmd!(shell, "{harness} walkthrough --check").env(image::IMAGES, images))
+    cmd!(shell, "{harness} walkthrough --check").env(image::IMAGES, &images).quiet().run()?;
+    let components = cargo(shell, &["test", "--package=e2e", "--test=images"]);
+    passed(components.env(image::IMAGES, images))
 }
 
 fn skipped(why: impl Into<String>) -> Done {
