@@ -45,6 +45,8 @@ pub struct Watched {
     pub metric: String,
     /// Its label selector as text.
     pub selector: String,
+    /// The controller's down-scale window.
+    pub downscale_window: Duration,
 }
 
 /// What is known at one moment.
@@ -221,9 +223,9 @@ impl Shared {
         self.changed.send_replace(());
     }
 
-    fn judge(&self, hpa: &HorizontalPodAutoscaler) {
+    fn judge(&self, hpa: &HorizontalPodAutoscaler, window: Duration) {
         let (Some(spec), Some(status)) = (&hpa.spec, &hpa.status) else { return };
-        let judgement = oracle::explains(status, spec);
+        let judgement = oracle::explains(status, spec, window);
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         match judgement {
             Ok(_) => history.explained += 1,
@@ -242,7 +244,7 @@ async fn watch_hpa(client: Client, watched: Watched, shared: Arc<Shared>) {
     let api = Api::<HorizontalPodAutoscaler>::namespaced(client.clone(), &watched.namespace);
     let mut objects = std::pin::pin!(watch_one(api, &watched.hpa));
     while let Some(hpa) = objects.next().await {
-        shared.judge(&hpa);
+        shared.judge(&hpa, watched.downscale_window);
         // Read now, so that a decision stands beside the value that it was made on.
         let served = served::read(&client, &watched).await.ok();
         // Before its first look the controller's status is all zeros and has no conditions.

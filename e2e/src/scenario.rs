@@ -100,6 +100,7 @@ fn watched<C: Cluster>(cluster: &C) -> Watched {
         deployment: "nginx".to_owned(),
         metric: METRIC.to_owned(),
         selector: format!("{label}={value}"),
+        downscale_window: cluster.timings().downscale_window,
     }
 }
 

@@ -6,6 +6,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    time::SystemTime,
 };
 
 use anyhow::{Context, bail};
@@ -108,19 +109,33 @@ pub(crate) fn provider(shell: &Shell) -> anyhow::Result<PathBuf> {
     Ok(project::target(&root).join("release").join(PROVIDER.binaries[0]))
 }
 
+/// When a file was written; `None`, which is before all times, when it is not there.
+pub(crate) fn modified(file: &Path) -> Option<SystemTime> {
+    file.metadata().and_then(|it| it.modified()).ok()
+}
+
+/// The folder that the programs of images are put into.
+pub(crate) fn programs(target: &Target) -> anyhow::Result<PathBuf> {
+    Ok(project::target(&project::root()?).join(&target.triple).join("programs"))
+}
+
 /// The programs of the images `products`; returns the folder that they were put into.
 pub(crate) fn images(
     shell: &Shell,
     target: &Target,
     products: &[String],
 ) -> anyhow::Result<PathBuf> {
-    let folder = project::target(&project::root()?).join(&target.triple).join("programs");
+    let folder = programs(target)?;
     shell.create_dir(&folder)?;
     for set in [PROVIDER, TEST_PROGRAMS] {
         if set.products.iter().any(|product| products.iter().any(|wanted| wanted == product)) {
             let built = build(shell, target, set)?;
             for binary in set.binaries {
-                shell.copy_file(built.join(binary), &folder)?;
+                let (from, to) = (built.join(binary), folder.join(binary));
+                // A program that is the same keeps its time, by which old images are known.
+                if modified(&to) <= modified(&from) {
+                    shell.copy_file(from, to)?;
+                }
             }
         }
     }

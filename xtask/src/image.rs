@@ -1,6 +1,9 @@
 //! Builds the programs that the images are made of, then lets the harness pack them.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, bail};
 use xshell::{Cmd, Shell, cmd};
@@ -56,8 +59,21 @@ pub(crate) fn build(shell: &Shell) -> anyhow::Result<PathBuf> {
     let out = folder()?;
     let ours = Architecture::of_this_machine().context("no image runs on this machine")?;
     let targets = [(ours, ours.target(shell)?)];
-    pack(shell, &targets, &PRODUCTS.map(str::to_owned), &out)?.ignore_stdout().run()?;
+    let programs = build::programs(&targets[0].1)?;
+    let pack = pack(shell, &targets, &PRODUCTS.map(str::to_owned), &out)?;
+    if !is_fresh(shell, &out, &programs)? {
+        pack.ignore_stdout().run()?;
+    }
     Ok(out)
+}
+
+/// Whether every archive is newer than all programs, which were built just now: to compress them again
+/// takes as long as a cluster takes to start.
+fn is_fresh(shell: &Shell, out: &Path, programs: &Path) -> anyhow::Result<bool> {
+    let archives = PRODUCTS.map(|name| build::modified(&out.join(format!("{name}.docker.tar"))));
+    let programs = shell.read_dir(programs)?;
+    let newest = programs.iter().map(|program| build::modified(program)).max().flatten();
+    Ok(newest.is_some() && archives.iter().all(|archive| newest < *archive))
 }
 
 type Targets = [(Architecture, build::Target)];

@@ -1,5 +1,7 @@
 //! What the oracle makes of an HPA's `spec.behavior`.
 
+use std::time::Duration;
+
 use k8s_openapi::api::autoscaling::v2::{
     HPAScalingPolicy, HPAScalingRules, HorizontalPodAutoscalerSpec,
 };
@@ -31,6 +33,12 @@ pub(super) fn scale_up(spec: &HorizontalPodAutoscalerSpec) -> Result<ScaleUp, Mi
         return unsupported("its scaleUp may be limited by what it did in the last 15 s");
     }
     Ok(ScaleUp::Unlimited)
+}
+
+/// The down-scale window that the HPA itself sets.
+pub(super) fn downscale_window(spec: &HorizontalPodAutoscalerSpec) -> Option<Duration> {
+    let seconds = spec.behavior.as_ref()?.scale_down.as_ref()?.stabilization_window_seconds?;
+    Some(Duration::from_secs(seconds.unsigned_abs().into()))
 }
 
 /// Whether the policies are those that the API server fills in.

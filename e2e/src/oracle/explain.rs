@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use k8s_openapi::api::autoscaling::v2::{
     HorizontalPodAutoscalerSpec, HorizontalPodAutoscalerStatus, MetricTarget,
@@ -77,10 +78,16 @@ impl Mismatch {
 /// range of usages; the decision is explained when one of them leads to it. The `replicas` in that
 /// formula are the scale object's, which the status does not show and which lag behind while pods
 /// come and go: the count in the status is tried first, then the others within the HPA's bounds.
+///
+/// `window` is the controller's down-scale window, for HPAs that have none of their own. While there is
+/// one, a count between what the rules give and what there is can be a recommendation of the past, and
+/// is not judged.
 pub fn explains(
     status: &HorizontalPodAutoscalerStatus,
     spec: &HorizontalPodAutoscalerSpec,
+    window: Duration,
 ) -> Result<Explanation, Mismatch> {
+    let windowed = !behavior::downscale_window(spec).unwrap_or(window).is_zero();
     let (metric_name, target) = the_metric(spec)?;
     let goal = goal(target)?;
     let current = status.current_replicas.unwrap_or(0);
@@ -105,7 +112,7 @@ pub fn explains(
         {
             return Err(Mismatch::NoValue);
         }
-        Decision { rule: Rule::NoMetricRead, .. } => return verdict(status, unread),
+        Decision { rule: Rule::NoMetricRead, .. } => return verdict(status, unread, windowed),
         Decision { .. } => {}
     }
     let value = current_value(status, goal).ok_or(Mismatch::NoValue)?;
@@ -113,7 +120,7 @@ pub fn explains(
     for base in bases(current, spec.max_replicas) {
         for input in inputs(&template, value, base) {
             let explanation = explain(input);
-            match verdict(status, explanation) {
+            match verdict(status, explanation, windowed) {
                 Ok(explanation) => return Ok(explanation),
                 Err(mismatch) => first = first.or(Some(mismatch)),
             }
@@ -211,12 +218,15 @@ fn usages(average: i64, replicas: i32) -> RangeInclusive<i64> {
 fn verdict(
     status: &HorizontalPodAutoscalerStatus,
     explanation: Explanation,
+    windowed: bool,
 ) -> Result<Explanation, Mismatch> {
     let seen = status.desired_replicas;
     if seen != explanation.decision.desired {
         let computed = explanation.to_string();
+        // A scale-down by a part of the way says SucceededRescale, like any other.
         let held = explanation.decision.desired < seen
-            && has_reason(status, "AbleToScale", "ScaleDownStabilized");
+            && (has_reason(status, "AbleToScale", "ScaleDownStabilized")
+                || (windowed && status.current_replicas.is_some_and(|current| seen <= current)));
         return Err(if held {
             // By recommendations of the past, which the status does not show.
             let what = format!("its stabilization window holds {seen}, its rules give {computed}");

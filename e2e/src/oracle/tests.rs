@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use k8s_openapi::api::autoscaling::v2::{
     HorizontalPodAutoscalerSpec, HorizontalPodAutoscalerStatus,
 };
@@ -150,7 +152,7 @@ fn status(replicas: i32, desired: i32, current: &Value, limited: &str) -> Value 
 
 fn explain(status: Value, spec: &HorizontalPodAutoscalerSpec) -> Result<String, Mismatch> {
     let status: HorizontalPodAutoscalerStatus = from_value(status).expect("a valid status");
-    explains(&status, spec).map(|explanation| explanation.to_string())
+    explains(&status, spec, Duration::ZERO).map(|explanation| explanation.to_string())
 }
 
 #[track_caller]
@@ -197,7 +199,7 @@ fn a_decision_taken_while_the_pods_lagged_behind_is_explained_by_their_count() {
     // 27 per s and 3 wanted, but 5 pods still exist: 5.4 each. (4 would do, too.)
     let lagging = status(3, 3, &json!({"averageValue": "5400m"}), WITHIN);
     let lagging: HorizontalPodAutoscalerStatus = from_value(lagging).expect("a valid status");
-    let explanation = explains(&lagging, &spec()).expect("an explanation");
+    let explanation = explains(&lagging, &spec(), Duration::ZERO).expect("an explanation");
     assert!((4..=5).contains(&explanation.input.status_replicas), "{explanation}");
     assert!(!explanation.is_settled());
 }
@@ -364,7 +366,7 @@ proptest! {
         let current = json!({"averageValue": format!("{average}m")});
         let status = status(replicas, decision.desired, &current, limited);
         let status: HorizontalPodAutoscalerStatus = from_value(status).expect("a valid status");
-        let explanation = explains(&status, &spec()).expect("an explanation");
+        let explanation = explains(&status, &spec(), Duration::ZERO).expect("an explanation");
         prop_assert!(explanation.is_settled());
         prop_assert!((usage - explanation.input.usage_milli).abs() < i64::from(replicas));
     }

@@ -33,3 +33,19 @@ fn a_behavior_that_only_sets_the_window_changes_no_decision() {
     let five = Input { scale_up: ScaleUp::Unlimited, ..input(NINE, 45_000, 1) };
     check(&five, 5, None);
 }
+
+#[test]
+fn a_recommendation_of_the_past_is_not_judged_while_there_is_a_window() {
+    // Seen on kind: 18 per s a moment ago still hold 2 replicas, of the 3 that there are.
+    let on_the_way = |desired| {
+        let status = status(3, desired, &json!({"averageValue": "500m"}), WITHIN);
+        let status = serde_json::from_value(status).unwrap();
+        [Duration::ZERO, Duration::from_secs(10)].map(|window| explains(&status, &spec(), window))
+    };
+    let [without, with] = on_the_way(2);
+    assert!(matches!(without, Err(Mismatch::Desired { .. })), "{without:?}");
+    assert!(matches!(with, Err(Mismatch::Unsupported { .. })), "{with:?}");
+    // A window never leads to more replicas than there are.
+    let [_, with] = on_the_way(4);
+    assert!(matches!(with, Err(Mismatch::Desired { .. })), "{with:?}");
+}
