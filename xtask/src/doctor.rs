@@ -1,9 +1,6 @@
 //! Builds the harness alone, not what it tests, and has it look at the machine.
 
-use std::{
-    ffi::OsString,
-    process::{Command, ExitCode},
-};
+use std::process::{Command, ExitCode};
 
 use anyhow::Context;
 use xshell::Shell;
@@ -11,15 +8,7 @@ use xshell::Shell;
 use crate::{e2e, project};
 
 /// `cargo xtask doctor`: `--help` shows the harness's own options.
-#[derive(Debug, clap::Args)]
-#[command(disable_help_flag = true)]
-pub(crate) struct Args {
-    /// Options of the harness's command `doctor`
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
-    arguments: Vec<OsString>,
-}
-
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &e2e::Args) -> anyhow::Result<ExitCode> {
     let shell = Shell::new()?;
     let root = project::root()?;
     shell.change_dir(&root);

@@ -12,13 +12,13 @@ use xshell::Shell;
 
 use crate::{build, image, project};
 
-/// `cargo xtask e2e`: `--help` shows the harness's own options.
+/// What is handed on to the harness as it is; `--help` shows the harness's own options.
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Args {
     /// Options and commands of the harness
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
-    arguments: Vec<OsString>,
+    pub(crate) arguments: Vec<OsString>,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {

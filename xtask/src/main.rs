@@ -31,13 +31,13 @@ enum Command {
     /// Make the images of provider, fake and load generator, without docker
     Image(image::Args),
     /// Say what will work on this machine, and what to do about the rest
-    Doctor(doctor::Args),
+    Doctor(e2e::Args),
     /// Everything that CI checks: format, lints, tests, docs, dependencies, file sizes, e2e
     Test(test::Args),
     /// Check what no compiler checks: file sizes, stray references, pinned actions
     Tidy,
     /// Run every command of docs/walkthrough.md, and write what they print into the page
-    Walkthrough(walkthrough::Args),
+    Walkthrough(e2e::Args),
 }
 
 fn main() -> ExitCode {

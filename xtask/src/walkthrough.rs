@@ -12,15 +12,7 @@ use xshell::Shell;
 use crate::{e2e, image, project};
 
 /// `cargo xtask walkthrough`: `--help` shows the harness's own options.
-#[derive(Debug, clap::Args)]
-#[command(disable_help_flag = true)]
-pub(crate) struct Args {
-    /// Options of `e2e walkthrough`
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
-    arguments: Vec<OsString>,
-}
-
-pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &e2e::Args) -> anyhow::Result<ExitCode> {
     let shell = Shell::new()?;
     shell.change_dir(project::root()?);
     let harness = e2e::harness(&shell)?;
