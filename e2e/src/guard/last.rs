@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf, process::Stdio, time::Duration};
 use serde::{Deserialize, Serialize};
 use tokio::{process::Command, time::timeout};
 
-/// A kind cluster is gone after a second or two.
-pub(super) const LIMIT: Duration = Duration::from_secs(60);
+/// A kind cluster is gone after a second or two; a namespace with pods may take two minutes.
+pub(super) const LIMIT: Duration = Duration::from_secs(180);
 
 /// Variables by which docker, podman, kind and clients of a cluster find what they need; nothing else is handed on, because a
 /// run that is kept writes its commands to a file.

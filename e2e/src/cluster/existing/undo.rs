@@ -110,16 +110,33 @@ impl Undo {
         Ok(path)
     }
 
-    /// Removes what is ours, puts back what was there, and waits until the namespace is gone.
+    /// Removes what is ours, waits until the namespace is gone, and puts back what was there.
+    ///
+    /// An APIService that was there comes last: if nobody answers behind it, discovery fails, and with
+    /// it the deletion of namespaces (kubernetes#60807).
     pub(super) async fn run(&self, client: &Client) -> anyhow::Result<()> {
         let deployer = Deployer::new(client.clone());
+        let mut last = Vec::new();
         for saved in &self.objects {
             let object = Object::from_value(saved.ours.clone())?;
             match &saved.before {
-                None => deployer.delete([&object]).await?,
-                Some(before) => put_back(&deployer.api(&object).await?, before).await?,
+                Some(before) if object.kind() != "APIService" => {
+                    put_back(&deployer.api(&object).await?, before).await?;
+                }
+                before => {
+                    deployer.delete([&object]).await?;
+                    last.extend(before.as_ref().map(|before| (object, before)));
+                }
             }
         }
+        self.remove_namespace(client).await?;
+        for (object, before) in last {
+            put_back(&deployer.api(&object).await?, before).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_namespace(&self, client: &Client) -> anyhow::Result<()> {
         let namespaces: Api<Namespace> = Api::all(client.clone());
         match namespaces.delete(&self.namespace, &DeleteParams::background()).await {
             Ok(_) => {}
