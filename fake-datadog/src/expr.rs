@@ -8,6 +8,7 @@
 //! separated by commas. Whatever is outside of it is refused with its position: a wrong number
 //! would be worse than no number.
 
+pub mod data;
 pub mod evaluate;
 pub mod parse;
 pub mod scope;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, f64::consts::TAU};
 
 use crate::{
     control::{InvalidScript, Script, Shape, Span},
-    expr::{evaluate::Source, scope::Scope},
+    expr::{data::Source, scope::Scope},
     series::RETENTION,
     tags::{Tags, normalise_metric},
 };
@@ -71,10 +71,7 @@ impl Scripts {
         self.running
             .iter()
             .filter(|((its_metric, tags), _)| its_metric == metric && scope.matches(tags))
-            .map(|((_, tags), running)| Source {
-                tags: tags.clone(),
-                points: running.points(from, to),
-            })
+            .map(|((_, tags), running)| Source::gauge(tags.clone(), running.points(from, to)))
             .collect()
     }
 }

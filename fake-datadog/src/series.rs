@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::{
-    expr::{evaluate::Source, scope::Scope},
+    expr::{data::Source, scope::Scope},
     tags::Tags,
 };
 
@@ -78,7 +78,7 @@ impl Store {
             .map(|(tags, points)| {
                 let start = points.partition_point(|(time, _)| *time < from);
                 let end = points.partition_point(|(time, _)| *time <= to).max(start);
-                Source { tags: tags.clone(), points: points.range(start..end).copied().collect() }
+                Source::gauge(tags.clone(), points.range(start..end).copied().collect())
             })
             .collect()
     }

@@ -11,8 +11,9 @@ use crate::{
         RequestLog, Script,
     },
     expr::{
-        Query,
-        evaluate::{Source, Window},
+        data::{Data, Source},
+        evaluate::Window,
+        scope::Scope,
     },
     fault::{Effects, Faults},
     keys::Keys,
@@ -79,27 +80,9 @@ impl Shared {
         self.lock().store.drop_points(count);
     }
 
-    /// The submitted and scripted sources that `query` asks for, with their points in `window`
-    /// after all of them have been moved `stale_by` seconds into the past.
-    pub(crate) fn sources(
-        &self,
-        now: Timestamp,
-        query: &Query,
-        window: Window,
-        stale_by: i64,
-    ) -> Vec<Source> {
-        let (from, to) = (window.from.saturating_add(stale_by), window.to.saturating_add(stale_by));
-        let mut sources = {
-            let state = self.lock();
-            let mut sources = state.store.sources(&query.metric, &query.scope, from, to);
-            let now = now.as_second();
-            sources.extend(state.scripts.sources(now, &query.metric, &query.scope, from, to));
-            sources
-        };
-        for (time, _) in sources.iter_mut().flat_map(|source| &mut source.points) {
-            *time -= stale_by;
-        }
-        sources
+    /// What is known at `now`, with all points moved `stale_by` seconds into the past.
+    pub(crate) fn data(&self, now: Timestamp, stale_by: i64) -> impl Data {
+        Known { shared: self, now: now.as_second(), stale_by }
     }
 
     pub(crate) fn script(&self, now: Timestamp, script: Script) -> Result<Accepted, InvalidScript> {
@@ -157,6 +140,32 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No code under the lock leaves the state half changed, so a panic does no harm to it.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Submitted and scripted series.
+struct Known<'a> {
+    shared: &'a Shared,
+    /// Unix seconds.
+    now: i64,
+    /// Seconds.
+    stale_by: i64,
+}
+
+impl Data for Known<'_> {
+    fn sources(&self, metric: &str, scope: &Scope, window: Window) -> Vec<Source> {
+        let from = window.from.saturating_add(self.stale_by);
+        let to = window.to.saturating_add(self.stale_by);
+        let mut sources = {
+            let state = self.shared.lock();
+            let mut sources = state.store.sources(metric, scope, from, to);
+            sources.extend(state.scripts.sources(self.now, metric, scope, from, to));
+            sources
+        };
+        for (time, _) in sources.iter_mut().flat_map(|source| &mut source.points) {
+            *time -= self.stale_by;
+        }
+        sources
     }
 }
 

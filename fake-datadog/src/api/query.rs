@@ -120,10 +120,9 @@ async fn query(
     let series = if effects.empty {
         Vec::new()
     } else {
-        let now = Timestamp::now();
+        let data = shared.data(Timestamp::now(), effects.stale_by);
         let answers = queries.iter().map(|query| {
-            let sources = shared.sources(now, query, window, effects.stale_by);
-            let (grid, answers) = evaluate(query, window, &sources);
+            let (grid, answers) = evaluate(query, window, &data);
             (query, grid, answers)
         });
         all_series(&answers.collect::<Vec<_>>())

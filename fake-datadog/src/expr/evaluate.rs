@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    expr::{Aggregator, Query},
+    expr::{
+        Aggregator, Query,
+        data::{Data, Source},
+    },
     tags::Tags,
 };
 
@@ -25,15 +28,6 @@ pub struct Window {
     pub from: i64,
     /// Newest second.
     pub to: i64,
-}
-
-/// The points of one source: a series with its own set of tags.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Source {
-    /// Its tags, which the grouping looks at.
-    pub tags: Tags,
-    /// `(Unix seconds, value)` in any order.
-    pub points: Vec<(i64, f64)>,
 }
 
 /// The buckets of one query: they start at multiples of `interval`, from the first multiple
@@ -58,7 +52,7 @@ pub struct Answer {
     pub values: Vec<Option<f64>>,
 }
 
-/// Evaluates `query` over `sources`, which have been picked by its metric and scope.
+/// Evaluates `query` over the sources that `data` has for its metric and scope.
 ///
 /// 1. The points of each source inside a bucket and inside the window become one value
 ///    (`.rollup`'s aggregator, else `avg`).
@@ -70,15 +64,16 @@ pub struct Answer {
 /// 4. Per bucket the sources' values become one (the query's aggregator, else `avg`).
 ///
 /// Groups come in ascending order of their tags; a group without any value is left out.
-pub fn evaluate(query: &Query, window: Window, sources: &[Source]) -> (Grid, Vec<Answer>) {
+pub fn evaluate(query: &Query, window: Window, data: &dyn Data) -> (Grid, Vec<Answer>) {
+    let sources = data.sources(&query.metric, &query.scope, window);
     let grid = Grid::new(window, interval(query.rollup.interval, window));
     let in_time = query.rollup.aggregator.unwrap_or(Aggregator::Avg);
     let in_space = query.aggregator.unwrap_or(Aggregator::Avg);
 
     let mut groups: BTreeMap<Vec<String>, Vec<Vec<Option<f64>>>> = BTreeMap::new();
-    for source in sources {
-        let values = grid.aggregate(in_time, window.to, &source.points);
-        for group_tags in groups_of(&source.tags, &query.group_by) {
+    for Source { tags, points, .. } in &sources {
+        let values = grid.aggregate(in_time, window.to, points);
+        for group_tags in groups_of(tags, &query.group_by) {
             groups.entry(group_tags).or_default().push(values.clone());
         }
     }

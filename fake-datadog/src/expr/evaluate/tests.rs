@@ -3,19 +3,31 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::expr::parse::parse_queries;
+use crate::{
+    expr::{parse::parse_queries, scope::Scope},
+    tags::Tags,
+};
 
 fn query(text: &str) -> Query {
     parse_queries(text).unwrap().remove(0)
 }
 
 fn source(tags: &[&str], points: &[(i64, f64)]) -> Source {
-    Source { tags: Tags::normalise(tags), points: points.to_vec() }
+    Source::gauge(Tags::normalise(tags), points.to_vec())
+}
+
+/// Sources that every query asks for.
+struct All<'a>(&'a [Source]);
+
+impl Data for All<'_> {
+    fn sources(&self, _: &str, _: &Scope, _: Window) -> Vec<Source> {
+        self.0.to_vec()
+    }
 }
 
 #[track_caller]
 fn check(text: &str, sources: &[Source], expected: &[Option<f64>]) {
-    let (_, answers) = evaluate(&query(text), Window { from: 0, to: 50 }, sources);
+    let (_, answers) = evaluate(&query(text), Window { from: 0, to: 50 }, &All(sources));
     assert_eq!(answers.len(), 1, "{answers:?}");
     assert_eq!(answers[0].values, expected, "{text}");
 }
@@ -24,7 +36,7 @@ fn check(text: &str, sources: &[Source], expected: &[Option<f64>]) {
 #[test]
 fn buckets_are_aligned_to_the_epoch_as_recorded() {
     let window = Window { from: 1_641_343_852, to: 1_641_430_252 };
-    let (grid, _) = evaluate(&query("avg:m{*}"), window, &[]);
+    let (grid, _) = evaluate(&query("avg:m{*}"), window, &All(&[]));
     assert_eq!(grid, Grid { first: 1_641_344_100, interval: 300, len: 288 });
     assert_eq!(grid.starts().last(), Some(1_641_430_200));
 }
@@ -53,7 +65,7 @@ fn the_interval_grows_with_the_window() {
 fn a_window_shorter_than_the_interval_can_have_no_bucket() {
     let window = Window { from: 31, to: 59 };
     let sources = [source(&[], &[(40, 1.0)])];
-    let (grid, answers) = evaluate(&query("avg:m{*}.rollup(30)"), window, &sources);
+    let (grid, answers) = evaluate(&query("avg:m{*}.rollup(30)"), window, &All(&sources));
     assert_eq!((grid.len, answers), (0, vec![]));
 }
 
@@ -96,7 +108,7 @@ fn a_gap_of_more_than_five_minutes_stays() {
         let sources =
             [source(&["pod:a"], &[(0, 1.0), (to, 1.0)]), source(&["pod:b"], &[(60, 5.0)])];
         let window = Window { from: 0, to };
-        let (_, answers) = evaluate(&query("sum:m{*}.rollup(60)"), window, &sources);
+        let (_, answers) = evaluate(&query("sum:m{*}.rollup(60)"), window, &All(&sources));
         answers[0].values[1]
     };
     assert_eq!(bridged(300), Some(6.0));
@@ -112,7 +124,7 @@ fn groups_come_from_the_values_of_the_keys() {
         source(&["pod:silent", "env:x"], &[]),
     ];
     let window = Window { from: 0, to: 9 };
-    let (_, answers) = evaluate(&query("sum:m{*} by {env,pod}.rollup(10)"), window, &sources);
+    let (_, answers) = evaluate(&query("sum:m{*} by {env,pod}.rollup(10)"), window, &All(&sources));
     let found: Vec<_> =
         answers.iter().map(|it| (it.group_tags.join(","), it.values.clone())).collect();
     assert_eq!(
@@ -178,7 +190,7 @@ proptest! {
         let aggregator = if sum { "sum" } else { "avg" };
         let query = query(&format!("{aggregator}:m{{*}}.rollup({interval})"));
 
-        let (_, answers) = evaluate(&query, window, &sources);
+        let (_, answers) = evaluate(&query, window, &All(&sources));
         let expected = naive(sum, i64::from(interval), window, &sources);
 
         let found = answers.first().map_or(vec![None; expected.len()], |it| it.values.clone());
