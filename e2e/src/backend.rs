@@ -36,11 +36,6 @@ impl Backend {
         }
     }
 
-    /// Whether what runs on it runs in our images.
-    pub fn needs_images(self) -> bool {
-        matches!(self, Self::Kind | Self::Existing)
-    }
-
     /// What `auto` stands for on this machine, with the reason.
     pub async fn resolve(self, options: &assets::Options, args: &Args) -> (Self, Option<String>) {
         if self != Self::Auto {

@@ -15,6 +15,8 @@ pub mod existing;
 pub mod kind;
 pub mod local;
 pub mod pods;
+mod provider;
+mod run_folder;
 mod syncs;
 
 /// The clocks of a run. They are scaled together: a provider that refreshes every 30 s cannot be

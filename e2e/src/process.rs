@@ -352,10 +352,17 @@ impl Process {
     }
 }
 
-fn peak_memory(status: &str) -> Option<u64> {
+/// Out of the status file of a process (proc(5)), in bytes.
+pub(crate) fn peak_memory(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+/// The last line of a program's output that is not blank: what it had to say about its end.
+pub(crate) fn last_line(output: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(output);
+    text.lines().rfind(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned())
 }
 
 fn tail(path: &Path, lines: usize) -> io::Result<String> {

@@ -18,6 +18,7 @@ use crate::assets::{
     search::{in_assets, on_path},
     ui::Ui,
 };
+use crate::process::last_line;
 
 /// Whatever this program says when the package's script asks whether nginx may be started, is
 /// done (<https://people.debian.org/~hmh/invokerc.d-policyrc.d-specification.txt>). There is no
@@ -89,8 +90,7 @@ async fn run(apt_get: &Path, args: &[&str]) -> Result<(), String> {
     match ran {
         Ok(Output { status, .. }) if status.success() => Ok(()),
         Ok(Output { status, stderr, .. }) => {
-            let text = String::from_utf8_lossy(&stderr);
-            let said = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+            let said = last_line(&stderr).unwrap_or_default();
             Err(format!("{what} failed ({status}: {said})"))
         }
         Err(error) => Err(format!("{what} does not run ({error})")),

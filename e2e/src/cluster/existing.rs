@@ -13,23 +13,20 @@ use kube::{
     api::{ObjectMeta, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
-use tempfile::TempDir;
 
 use crate::{
     cluster::{
         Timings,
         existing::undo::Undo,
         pods::{self, Host, PodsCluster, clean},
+        run_folder::{self, HARNESS},
     },
     deploy::{Deployer, Object},
-    guard::{Guard, LastCommand, RUN_FOLDER_PREFIX, State},
+    guard::{Guard, LastCommand},
     phase::Recorder,
 };
 
 pub mod undo;
-
-/// The harness, which is its own guard and its own undoing.
-const HARNESS: &str = "e2e";
 
 /// What is asked for.
 #[derive(Debug)]
@@ -53,7 +50,8 @@ pub struct Plan<'a> {
 pub struct Existing {
     namespace: String,
     folder: PathBuf,
-    harness: PathBuf,
+    /// How another process does what [`Undo::run`] does.
+    undoing: LastCommand,
     guard: Guard,
     undo: Undo,
 }
@@ -69,7 +67,7 @@ pub async fn start(plan: Plan<'_>, recorder: &Recorder) -> anyhow::Result<PodsCl
         let client = client(plan.context).await?;
         let outside = outside(&filled)?;
         let undo = Undo::look(&client, plan.context, plan.namespace, &outside).await?;
-        refuse(&client, &plan, &undo).await?;
+        refuse(&client, &plan, &undo, &outside).await?;
         for line in undo.describe() {
             recorder.note(line);
         }
@@ -87,14 +85,12 @@ pub async fn start(plan: Plan<'_>, recorder: &Recorder) -> anyhow::Result<PodsCl
 
 impl Existing {
     async fn prepare(plan: &Plan<'_>, undo: Undo) -> anyhow::Result<Self> {
-        let folder = TempDir::with_prefix(RUN_FOLDER_PREFIX).context("folder for the run")?;
-        let harness = plan.ours.join(HARNESS);
-        let mut guard = Guard::start(&harness).await?;
-        guard.remove_at_the_end(folder.path())?;
-        let file = undo.write(folder.path())?;
-        guard.run_at_the_end(&undoing(&harness, &file))?;
-        let namespace = plan.namespace.to_owned();
-        Ok(Self { namespace, folder: folder.keep(), harness, guard, undo })
+        let (mut guard, folder) = run_folder::guarded(plan.ours).await?;
+        let file = undo.write(&folder)?;
+        // The harness is its own undoing.
+        let undoing = LastCommand::new(plan.ours.join(HARNESS), ["undo", &file.to_string_lossy()]);
+        guard.run_at_the_end(&undoing)?;
+        Ok(Self { namespace: plan.namespace.to_owned(), folder, undoing, guard, undo })
     }
 
     /// The namespace of everything.
@@ -111,22 +107,13 @@ impl Existing {
 
     /// Leaves everything, with a file that says how to undo it.
     pub(super) async fn keep(self) -> anyhow::Result<Vec<(String, String)>> {
-        let context = self.undo.context().to_owned();
-        // The user's own kubeconfig is nothing of ours.
-        let mut state = State::capture(&self.folder, Path::new(""), self.guard.group(), &[])?;
-        state.commands = vec![undoing(&self.harness, &undo::file(&self.folder))];
-        state.write()?;
-        self.guard.detach().await?;
+        let context = self.undo.context();
         let look = format!("kubectl --context {context} --namespace {} get hpa", self.namespace);
-        Ok(vec![
-            ("use it".to_owned(), look),
-            ("remove it".to_owned(), "cargo xtask e2e down".to_owned()),
-        ])
+        let (folder, commands) = (&self.folder, vec![self.undoing]);
+        // The user's own kubeconfig is nothing of ours.
+        run_folder::leave(self.guard, folder, Path::new(""), &[], commands).await?;
+        Ok(vec![("use it".to_owned(), look), run_folder::how_to_remove()])
     }
-}
-
-fn undoing(harness: &Path, file: &Path) -> LastCommand {
-    LastCommand::new(harness, ["undo", &file.to_string_lossy()])
 }
 
 /// A client of the context that was named.
@@ -151,7 +138,12 @@ fn outside(plan: &pods::Plan) -> anyhow::Result<Vec<Object>> {
     Ok(objects)
 }
 
-async fn refuse(client: &Client, plan: &Plan<'_>, undo: &Undo) -> anyhow::Result<()> {
+async fn refuse(
+    client: &Client,
+    plan: &Plan<'_>,
+    undo: &Undo,
+    outside: &[Object],
+) -> anyhow::Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let there = namespaces.get_opt(plan.namespace).await.context("the cluster does not answer")?;
     if there.is_some() {
@@ -169,11 +161,5 @@ async fn refuse(client: &Client, plan: &Plan<'_>, undo: &Undo) -> anyhow::Result
         );
     }
     // Nothing was made yet; whether we may make it is better known now than half-way.
-    let deployer = Deployer::new(client.clone());
-    let objects = outside(&pods::Plan {
-        root: plan.root.to_owned(),
-        namespace: Some(plan.namespace.to_owned()),
-        timings: plan.timings,
-    })?;
-    Ok(deployer.dry_run(&objects).await?)
+    Ok(Deployer::new(client.clone()).dry_run(outside).await?)
 }

@@ -20,19 +20,18 @@ use kube::{
     api::{ListParams, LogParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
-use tempfile::TempDir;
 
 use crate::{
     cluster::{
         Timings, diagnose,
         kind::tool::Tool,
         pods::{self, Host, PodsCluster, clean},
-        syncs,
+        run_folder, syncs,
     },
-    guard::{Guard, RUN_FOLDER_PREFIX, State},
+    guard::{Guard, RUN_FOLDER_PREFIX},
     image::Product,
     phase::Recorder,
-    process::identity::Identity,
+    process::{identity::Identity, peak_memory},
     wait,
 };
 
@@ -41,8 +40,6 @@ pub mod node_image;
 pub mod orphans;
 pub mod tool;
 
-/// The harness, which is its own guard.
-const HARNESS: &str = "e2e";
 /// The config in the repository.
 const CONFIG: &str = "e2e/manifests/kind.yaml";
 /// What the names of clusters that outlive their runs begin with.
@@ -134,11 +131,8 @@ impl Kind {
         } else {
             name_of_this_process()?
         };
-        let folder = TempDir::with_prefix(RUN_FOLDER_PREFIX).context("folder for the run")?;
-        let mut guard = Guard::start(&plan.ours.join(HARNESS)).await?;
-        guard.remove_at_the_end(folder.path())?;
-        let kind = Self { tool: plan.tool.clone(), name, folder: folder.keep(), guard, emptied };
-        Ok(kind)
+        let (guard, folder) = run_folder::guarded(plan.ours).await?;
+        Ok(Self { tool: plan.tool.clone(), name, folder, guard, emptied })
     }
 
     /// Its name, as kind knows it.
@@ -251,8 +245,8 @@ impl Kind {
     pub(super) async fn hpa_syncs(&self, client: &Client) -> anyhow::Result<u64> {
         let path = format!(
             "/api/v1/namespaces/kube-system/pods/\
-             https:kube-controller-manager-{}-control-plane:10257/proxy/metrics",
-            self.name
+             https:{}:10257/proxy/metrics",
+            self.controller_manager()
         );
         let request = http::Request::get(path).body(Vec::new())?;
         let text = client.request_text(request).await.context("the controller's metrics")?;
@@ -262,12 +256,11 @@ impl Kind {
     /// Peak resident memory of the first process of that name on a node, in bytes.
     pub(super) async fn peak_memory(&self, program: &str) -> Option<u64> {
         let name: String = program.chars().take(15).collect(); // comm(5) holds no more
-        let script = format!("grep VmHWM /proc/$(pgrep -xo {name})/status");
+        let script = format!("cat /proc/$(pgrep -xo {name})/status");
         for node in self.nodes().await.ok()? {
             let arguments = ["exec", &node, "sh", "-c", &script];
-            let Ok(line) = self.tool.runtime(arguments, ANSWERS_WITHIN).await else { continue };
-            let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-            return Some(kibibytes * 1024);
+            let Ok(status) = self.tool.runtime(arguments, ANSWERS_WITHIN).await else { continue };
+            return peak_memory(&status);
         }
         None
     }
@@ -275,8 +268,7 @@ impl Kind {
     /// The log of the HPA controller.
     pub(super) async fn diagnose(&self, client: &Client, folder: &Path) -> anyhow::Result<()> {
         let pods: Api<Pod> = Api::namespaced(client.clone(), "kube-system");
-        let name = format!("kube-controller-manager-{}-control-plane", self.name);
-        let log = pods.logs(&name, &LogParams::default()).await?;
+        let log = pods.logs(&self.controller_manager(), &LogParams::default()).await?;
         diagnose::write_file(folder, "kube-controller-manager.log", log.as_bytes()).await
     }
 
@@ -294,18 +286,15 @@ impl Kind {
 
     /// Leaves it running, with a file that says how to remove it.
     pub(super) async fn keep(self) -> anyhow::Result<Vec<(String, String)>> {
-        let (folder, kubeconfig) = (&self.folder, self.kubeconfig());
-        let mut state = State::capture(folder, &kubeconfig, self.guard.group(), &[])?;
-        state.commands = vec![self.tool.delete(&self.name)];
-        state.write()?;
-        self.guard.detach().await?;
-        Ok(vec![
-            (
-                "use it".to_owned(),
-                format!("kubectl --kubeconfig {} get hpa --watch", kubeconfig.display()),
-            ),
-            ("remove it".to_owned(), "cargo xtask e2e down".to_owned()),
-        ])
+        let (kubeconfig, delete) = (self.kubeconfig(), self.tool.delete(&self.name));
+        run_folder::leave(self.guard, &self.folder, &kubeconfig, &[], vec![delete]).await?;
+        let look = format!("kubectl --kubeconfig {} get hpa --watch", kubeconfig.display());
+        Ok(vec![("use it".to_owned(), look), run_folder::how_to_remove()])
+    }
+
+    /// The pod of kube-controller-manager, in `kube-system`.
+    fn controller_manager(&self) -> String {
+        format!("kube-controller-manager-{}-control-plane", self.name)
     }
 }
 

@@ -12,7 +12,6 @@ use std::{
 use anyhow::Context;
 use fake_datadog::{control, keys};
 use kube::Client;
-use tempfile::TempDir;
 use tokio::{
     sync::{Mutex, OnceCell},
     time::Instant,
@@ -21,9 +20,12 @@ use url::Url;
 
 use crate::{
     assets::Programs,
-    cluster::{Cluster, Timings, diagnose, local::control_plane::ControlPlane, syncs},
+    cluster::{
+        Cluster, Timings, diagnose, local::control_plane::ControlPlane, provider::NAME, run_folder,
+        syncs,
+    },
     deploy::{Deployer, Manifests},
-    guard::{Guard, RUN_FOLDER_PREFIX, State},
+    guard::{Guard, RUN_FOLDER_PREFIX},
     load::{self, Load, LoadHandle, LoadReport},
     nginx::{self, Reading},
     phase::Recorder,
@@ -37,8 +39,6 @@ pub mod kubeconfig;
 mod provider;
 pub mod token;
 
-/// This program, which is its own guard and forwarder.
-const HARNESS: &str = "e2e";
 /// The process's name in the run.
 const NGINX: &str = "nginx";
 /// Namespace of everything that the walkthrough applies.
@@ -89,10 +89,7 @@ pub struct LocalCluster {
 impl LocalCluster {
     /// Starts the control plane and the fake Datadog; both are ready then.
     pub async fn start(plan: Plan) -> anyhow::Result<Self> {
-        let folder = TempDir::with_prefix(RUN_FOLDER_PREFIX).context("folder for the run")?;
-        let mut guard = Guard::start(&plan.ours.join(HARNESS)).await?;
-        guard.remove_at_the_end(folder.path())?;
-        let folder = folder.keep(); // from here on it is the guard that removes it
+        let (guard, folder) = run_folder::guarded(&plan.ours).await?;
         let processes = Processes::new(guard.group(), folder.join("logs"))?;
         let mut ports = Ports::new(plan.seed);
         let (plane, fake_url) = tokio::try_join!(
@@ -262,7 +259,7 @@ impl Cluster for LocalCluster {
     }
 
     async fn provider_peak_memory(&self) -> Option<u64> {
-        self.process(provider::NAME)?.peak_memory()
+        self.process(NAME)?.peak_memory()
     }
 
     async fn diagnose(&self, folder: &Path) -> anyhow::Result<()> {
@@ -299,10 +296,7 @@ impl Cluster for LocalCluster {
     async fn keep(self) -> anyhow::Result<Vec<(String, String)>> {
         let kubeconfig = self.plane.kubeconfig().to_owned();
         let started = self.processes.started();
-        State::capture(&self.folder, &kubeconfig, self.guard.group(), &started)
-            .context("what runs")?
-            .write()?;
-        self.guard.detach().await?;
+        run_folder::leave(self.guard, &self.folder, &kubeconfig, &started, Vec::new()).await?;
         let mut facts = vec![(
             "use it".to_owned(),
             format!("kubectl --kubeconfig {} get hpa --watch", kubeconfig.display()),
@@ -312,7 +306,7 @@ impl Cluster for LocalCluster {
         }
         facts.push(("fake Datadog".to_owned(), self.fake_url.to_string()));
         facts.push(("logs".to_owned(), self.processes.logs().display().to_string()));
-        facts.push(("remove it".to_owned(), "cargo xtask e2e down".to_owned()));
+        facts.push(run_folder::how_to_remove());
         Ok(facts)
     }
 }

@@ -15,7 +15,7 @@ use kube::{Api, Client};
 use tokio::sync::Mutex;
 
 use crate::{
-    cluster::{Cluster, ProviderPeriods, Timings, diagnose, existing, kind},
+    cluster::{Cluster, ProviderPeriods, Timings, diagnose, existing, kind, provider},
     deploy::{Deployer, Manifests, Object},
     load::LoadReport,
     nginx::Reading,
@@ -40,9 +40,6 @@ const FAKE_NAMESPACE: &str = "datadog-fake";
 const FAKE: &str = "fake-datadog";
 const AGENT: &str = "datadog-agent";
 const NGINX: &str = "nginx";
-const PROVIDER: (&str, &str) = ("Deployment", "datadog-cluster-agent");
-const CONTAINER: &str = "cluster-agent";
-const API_SERVICE: &str = "v1beta1.external.metrics.k8s.io";
 /// Port of the fake's container and of its Service.
 const FAKE_PORT: u16 = 8126;
 /// How long the cluster may take to act on what was applied: pods are started one after the other.
@@ -72,12 +69,31 @@ pub struct Plan {
     pub timings: Timings,
 }
 
+impl Plan {
+    /// Where the objects of the walkthrough are.
+    fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or(NAMESPACE)
+    }
+
+    /// Where the fake is.
+    fn fake_namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or(FAKE_NAMESPACE)
+    }
+
+    /// Namespaces with objects of ours.
+    fn namespaces(&self) -> Vec<&str> {
+        match &self.namespace {
+            Some(own) => vec![own],
+            None => vec![NAMESPACE, FAKE_NAMESPACE],
+        }
+    }
+}
+
 /// A cluster to be filled.
 pub struct PodsCluster {
     host: Host,
     plan: Plan,
     client: Client,
-    namespace: String,
     deployer: Deployer,
     fake: control::Client,
     _fake_port: Forward,
@@ -98,9 +114,8 @@ impl fmt::Debug for PodsCluster {
 impl PodsCluster {
     /// A cluster that answers; nothing is in it yet.
     pub async fn new(host: Host, client: Client, plan: Plan) -> anyhow::Result<Self> {
-        let fakes = plan.namespace.as_deref().unwrap_or(FAKE_NAMESPACE);
-        let target = Target::Labels([("app", FAKE)].into());
-        let pods = Api::namespaced(client.clone(), fakes);
+        let target = Target::Labels(format!("app={FAKE}"));
+        let pods = Api::namespaced(client.clone(), plan.fake_namespace());
         let fake_port = Forward::start(pods, target, FAKE_PORT).await?;
         Ok(Self {
             deployer: Deployer::new(client.clone()),
@@ -108,7 +123,6 @@ impl PodsCluster {
             _fake_port: fake_port,
             http: reqwest::Client::builder().no_proxy().build().context("HTTP client")?,
             nginx_ports: Mutex::default(),
-            namespace: plan.namespace.clone().unwrap_or_else(|| NAMESPACE.to_owned()),
             host,
             plan,
             client,
@@ -118,8 +132,7 @@ impl PodsCluster {
     /// The fake in its pod; it answers then.
     async fn install_fake(&self) -> anyhow::Result<()> {
         self.apply("e2e/manifests/fake-datadog.yaml").await?;
-        let namespace = self.plan.namespace.as_deref().unwrap_or(FAKE_NAMESPACE);
-        self.deployment_ready(namespace, FAKE).await?;
+        self.deployment_ready(self.plan.fake_namespace(), FAKE).await?;
         wait::until("the fake Datadog to answer", ACTS_WITHIN, LOOK_EVERY, async || {
             self.fake.health().await.map(wait::Probe::Ready)
         })
@@ -132,14 +145,6 @@ impl PodsCluster {
         match &self.host {
             Host::Kind(kind) => Some(kind.kubeconfig()),
             Host::Existing(_) => None,
-        }
-    }
-
-    /// Namespaces with objects of ours.
-    fn namespaces(&self) -> Vec<&str> {
-        match &self.plan.namespace {
-            Some(own) => vec![own],
-            None => vec![NAMESPACE, FAKE_NAMESPACE],
         }
     }
 
@@ -163,31 +168,14 @@ impl PodsCluster {
     /// The provider in its pods, registered.
     async fn apply_provider(&self) -> anyhow::Result<()> {
         let mut manifests = self.manifests(provider_manifests(self.plan.timings.provider))?;
-        for (variable, value) in [
-            ("DD_API_KEY", keys::DEFAULT_API_KEY),
-            ("DD_APP_KEY", keys::DEFAULT_APP_KEY),
-            ("DD_EXTERNAL_METRICS_PROVIDER_ENDPOINT", &self.fake_url()),
-        ] {
-            manifests.set_env(PROVIDER, CONTAINER, variable, value)?;
-        }
-        // An APIService without a backend makes discovery fail for the whole cluster, and
-        // kube-apiserver asks again only after a while.
-        let (api_service, others): (Vec<_>, Vec<_>) =
-            manifests.iter().partition(|object| object.kind() == "APIService");
-        self.apply_all(others).await?;
-        self.deployment_ready(&self.namespace, PROVIDER.1).await?;
-        self.apply_all(api_service).await?;
-        wait::until("the APIService to be available", ACTS_WITHIN, LOOK_EVERY, async || {
-            wait::api_service_available(&self.client, API_SERVICE).await
-        })
-        .await?;
-        Ok(())
+        provider::point_to_fake(&mut manifests, &self.fake_url())?;
+        let started = self.deployment_ready(self.plan.namespace(), provider::NAME);
+        provider::install((&self.client, &self.deployer), &manifests, started, LOOK_EVERY).await
     }
 
     /// The fake, as pods reach it.
     fn fake_url(&self) -> String {
-        let namespace = self.plan.namespace.as_deref().unwrap_or(FAKE_NAMESPACE);
-        format!("http://{FAKE}.{namespace}.svc:{FAKE_PORT}")
+        format!("http://{FAKE}.{}.svc:{FAKE_PORT}", self.plan.fake_namespace())
     }
 }
 
@@ -237,7 +225,7 @@ impl Cluster for PodsCluster {
     }
 
     fn namespace(&self) -> &str {
-        &self.namespace
+        self.plan.namespace()
     }
 
     fn timings(&self) -> Timings {
@@ -265,7 +253,7 @@ impl Cluster for PodsCluster {
 
     async fn install_nginx(&self) -> anyhow::Result<()> {
         self.apply("hpa-example/nginx.yaml").await?;
-        self.deployment_ready(&self.namespace, NGINX).await
+        self.deployment_ready(self.plan.namespace(), NGINX).await
     }
 
     async fn start_node_check(&self) -> anyhow::Result<()> {
@@ -276,7 +264,7 @@ impl Cluster for PodsCluster {
             ("DD_URL", self.fake_url().as_str()),
             ("DD_API_KEY", keys::DEFAULT_API_KEY),
             ("NODE_CHECK_INTERVAL", &interval),
-            ("NODE_CHECK_NAMESPACE", &self.namespace),
+            ("NODE_CHECK_NAMESPACE", self.plan.namespace()),
         ] {
             manifests.set_env(("DaemonSet", AGENT), "agent", variable, value)?;
         }
@@ -314,7 +302,7 @@ impl Cluster for PodsCluster {
 
     async fn provider_peak_memory(&self) -> Option<u64> {
         match &self.host {
-            Host::Kind(kind) => kind.peak_memory("datadog-cluster-agent").await,
+            Host::Kind(kind) => kind.peak_memory(provider::NAME).await,
             Host::Existing(_) => None,
         }
     }

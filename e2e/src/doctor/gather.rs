@@ -25,7 +25,7 @@ use crate::{
     doctor::ready::ContainerProgram,
     guard::{self, LastCommand},
     ports::Ports,
-    process::identity::Identity,
+    process::{identity::Identity, last_line},
 };
 
 mod engine;
@@ -202,9 +202,7 @@ async fn read<A: AsRef<OsStr>>(
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         }
         Ok(Ok(output)) => {
-            let text = String::from_utf8_lossy(&output.stderr);
-            let said = text.lines().rfind(|line| !line.trim().is_empty());
-            Err(said.map_or_else(|| output.status.to_string(), |said| said.trim().to_owned()))
+            Err(last_line(&output.stderr).unwrap_or_else(|| output.status.to_string()))
         }
     }
 }

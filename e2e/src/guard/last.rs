@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf, process::Stdio, time::Duration};
 use serde::{Deserialize, Serialize};
 use tokio::{process::Command, time::timeout};
 
+use crate::process::last_line;
+
 /// A kind cluster is gone after a second or two; a namespace with pods may take two minutes.
 pub(super) const LIMIT: Duration = Duration::from_secs(180);
 
@@ -77,8 +79,7 @@ impl LastCommand {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-        Err(format!("`{shown}` failed ({}): {}", output.status, said.trim()))
+        let said = last_line(&output.stderr).unwrap_or_default();
+        Err(format!("`{shown}` failed ({}): {said}", output.status))
     }
 }

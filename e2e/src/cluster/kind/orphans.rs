@@ -8,8 +8,9 @@ use crate::{
     process::identity::Identity,
 };
 
-/// kind's label on its nodes (kind: pkg/cluster/internal/providers/docker/constants.go).
-const LABEL: &str = "io.x-k8s.kind.cluster";
+/// kind's label on its nodes; its value is the cluster's name
+/// (<https://github.com/kubernetes-sigs/kind>, `pkg/cluster/internal/providers/docker/constants.go`).
+pub(crate) const LABEL: &str = "io.x-k8s.kind.cluster";
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// What a cluster's name says about its owner.
@@ -34,14 +35,6 @@ pub async fn sweep(runtime: &Runtime, kept: &[State]) -> Result<Vec<String>, Str
 /// Removes the clusters that `--reuse` has left; gives their names.
 pub async fn remove_reused(runtime: &Runtime) -> Result<Vec<String>, String> {
     remove(runtime, |name| owner(name) == Some(Owner::Reused)).await
-}
-
-/// The names of all clusters of ours.
-pub async fn list(runtime: &Runtime) -> Result<Vec<String>, String> {
-    let mut names: Vec<_> = nodes(runtime).await?.into_iter().map(|(cluster, _)| cluster).collect();
-    names.retain(|name| owner(name).is_some());
-    names.dedup();
-    Ok(names)
 }
 
 async fn remove(runtime: &Runtime, chosen: impl Fn(&str) -> bool) -> Result<Vec<String>, String> {

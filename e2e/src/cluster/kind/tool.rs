@@ -92,10 +92,8 @@ impl Runtime {
                 continue;
             };
             let runtime = Self { name, program };
-            match runtime.run(["info", "--format", "{{.ID}}"], ANSWERS_WITHIN).await {
+            match runtime.run(["ps", "--quiet"], ANSWERS_WITHIN).await {
                 Ok(_) => return Ok(runtime),
-                // podman's `info` has no ID; that it answers at all is enough.
-                Err(error) if name == "podman" && error.contains("ID") => return Ok(runtime),
                 Err(error) => said.push(error),
             }
         }

@@ -2,46 +2,36 @@
 
 use std::collections::BTreeMap;
 
-use fake_datadog::keys;
 use serde_json::json;
 
 use crate::{
     cluster::{
         Cluster,
-        local::{ACTS_WITHIN, HARNESS, LOOK_EVERY, LocalCluster, NAMESPACE, READY_WITHIN},
+        local::{LOOK_EVERY, LocalCluster, NAMESPACE, READY_WITHIN},
+        provider::{self, API_SERVICE, CONTAINER, NAME},
+        run_folder::HARNESS,
     },
     deploy::Manifests,
     process::Launch,
-    wait,
 };
 
-/// The process's name in the run, and the Deployment's.
-pub(super) const NAME: &str = "datadog-cluster-agent";
-const CONTAINER: &str = "cluster-agent";
 const SERVICE_ACCOUNT: &str = "dca";
-const API_SERVICE: &str = "v1beta1.external.metrics.k8s.io";
 
-/// Applies everything but the APIService, starts the provider and what leads to it, and registers
-/// it when it is ready: an APIService without a backend makes discovery fail for the whole cluster,
-/// and kube-apiserver asks again only after a while.
+/// Applies its objects, starts it and what leads to it, and registers it.
 pub(super) async fn install(cluster: &LocalCluster) -> anyhow::Result<()> {
     let (provider_port, service_port) = (cluster.port().await?, cluster.port().await?);
     let manifests = manifests(cluster, provider_port, service_port)?;
-    let (api_service, others): (Vec<_>, Vec<_>) =
-        manifests.iter().partition(|object| object.kind() == "APIService");
-    cluster.deployer.apply(others).await?;
-    start(cluster, &manifests, provider_port).await?;
-    let forward = Launch::new("forward", cluster.ours(HARNESS))
-        .args(["forward", "--listen", &format!("127.0.0.1:{service_port}")])
-        .args(["--to", &format!("127.0.0.1:{provider_port}")]);
-    let forward = cluster.processes.spawn(forward)?;
-    forward.ready(READY_WITHIN, || super::accepts(service_port)).await?;
-    cluster.deployer.apply(api_service).await?;
-    wait::until("the APIService to be available", ACTS_WITHIN, LOOK_EVERY, async || {
-        wait::api_service_available(cluster.client(), API_SERVICE).await
-    })
-    .await?;
-    Ok(())
+    let started = async {
+        start(cluster, &manifests, provider_port).await?;
+        let forward = Launch::new("forward", cluster.ours(HARNESS))
+            .args(["forward", "--listen", &format!("127.0.0.1:{service_port}")])
+            .args(["--to", &format!("127.0.0.1:{provider_port}")]);
+        let forward = cluster.processes.spawn(forward)?;
+        forward.ready(READY_WITHIN, || super::accepts(service_port)).await?;
+        Ok(())
+    };
+    let to = (cluster.client(), &cluster.deployer);
+    provider::install(to, &manifests, started, LOOK_EVERY).await
 }
 
 /// The overlay, with what only this run knows.
@@ -51,11 +41,9 @@ fn manifests(
     service_port: u16,
 ) -> anyhow::Result<Manifests> {
     let mut manifests = cluster.manifests("manifests/overlays/local")?;
+    provider::point_to_fake(&mut manifests, cluster.fake_url.as_str())?;
     for (variable, value) in [
-        ("DD_API_KEY", keys::DEFAULT_API_KEY),
-        ("DD_APP_KEY", keys::DEFAULT_APP_KEY),
-        ("DD_EXTERNAL_METRICS_PROVIDER_ENDPOINT", cluster.fake_url.as_str()),
-        ("DD_EXTERNAL_METRICS_PROVIDER_PORT", &provider_port.to_string()),
+        ("DD_EXTERNAL_METRICS_PROVIDER_PORT", provider_port.to_string().as_str()),
         ("DD_EXTERNAL_METRICS_PROVIDER_BIND_ADDRESS", "127.0.0.1"),
     ] {
         manifests.set_env(("Deployment", NAME), CONTAINER, variable, value)?;

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt, api::ListParams};
 
 use crate::{
-    cluster::pods::{FAKE_NAMESPACE, NAMESPACE, Plan, manifests, provider_manifests},
+    cluster::pods::{Plan, manifests, provider_manifests},
     deploy::{Deployer, Object},
     wait,
 };
@@ -45,11 +45,7 @@ pub(crate) async fn remove(client: &Client, plan: &Plan) -> anyhow::Result<()> {
         .partition(|object| object.kind() == "APIService");
     Deployer::new(client.clone()).delete(api_services.into_iter().chain(others)).await?;
     let ours: HashSet<&str> = objects.iter().map(Object::name).collect();
-    let namespaces = match &plan.namespace {
-        Some(own) => vec![own.as_str()],
-        None => vec![NAMESPACE, FAKE_NAMESPACE],
-    };
-    for namespace in namespaces {
+    for namespace in plan.namespaces() {
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         wait::until("pods of an earlier run to go", GONE_WITHIN, LOOK_EVERY, async || {
             let found = pods.list(&ListParams::default()).await?;

@@ -23,7 +23,7 @@ const PORT: u16 = 80;
 impl PodsCluster {
     /// Reads all that are ready, at the same time.
     pub(super) async fn read_all(&self) -> anyhow::Result<Reading> {
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), self.plan.namespace());
         let pods = pods.list(&ListParams::default().labels("app=nginx")).await?.items;
         let ready = pods.iter().filter(|pod| is_ready(pod));
         let at = Instant::now();
@@ -51,7 +51,7 @@ impl PodsCluster {
         if let Some(known) = ports.get(pod) {
             return Ok(known.url().clone());
         }
-        let pods = Api::namespaced(self.client.clone(), &self.namespace);
+        let pods = Api::namespaced(self.client.clone(), self.plan.namespace());
         let port = Forward::start(pods, Target::Pod(pod.to_owned()), PORT).await?;
         let url = port.url().clone();
         ports.insert(pod.to_owned(), port);

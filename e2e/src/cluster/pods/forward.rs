@@ -1,7 +1,7 @@
 //! Reaches a port of a pod from here, by way of kube-apiserver, as `kubectl port-forward` does: it
 //! works with every cluster, and needs neither a `NodePort` nor a route.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
@@ -18,8 +18,8 @@ use url::Url;
 pub(super) enum Target {
     /// This one.
     Pod(String),
-    /// For each connection one that is ready and has these labels.
-    Labels(BTreeMap<&'static str, &'static str>),
+    /// For each connection one that is ready and that this label selector chooses.
+    Labels(String),
 }
 
 /// A port of this machine that leads to one of a pod. Dropping it closes it.
@@ -78,10 +78,8 @@ async fn carry(
     copied.map(drop).context("the connection broke")
 }
 
-async fn ready_pod(pods: &Api<Pod>, labels: &BTreeMap<&str, &str>) -> anyhow::Result<String> {
-    let selector: Vec<String> =
-        labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let found = pods.list(&ListParams::default().labels(&selector.join(","))).await?;
+async fn ready_pod(pods: &Api<Pod>, labels: &str) -> anyhow::Result<String> {
+    let found = pods.list(&ListParams::default().labels(labels)).await?;
     let ready = found.items.iter().find(|pod| super::is_ready(pod));
     ready.map(ResourceExt::name_any).context("no pod is ready")
 }

@@ -39,7 +39,7 @@ impl PodsCluster {
         limit: Duration,
     ) -> anyhow::Result<PodLoad> {
         let mut manifests = self.manifests(MANIFEST)?;
-        let url = format!("http://nginx.{}.svc:8090/", self.namespace);
+        let url = format!("http://nginx.{}.svc:8090/", self.plan.namespace());
         for (variable, value) in [
             ("E2E_LOAD_URL", url),
             ("E2E_LOAD_RATE", rate_per_s.to_string()),
@@ -50,7 +50,7 @@ impl PodsCluster {
         let spec = json!({"spec": {"activeDeadlineSeconds": (limit + SPARE).as_secs()}});
         manifests.patch("Job", NAME, &spec)?;
         self.apply_all(&manifests).await?;
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), self.plan.namespace());
         let pod = wait::until("the load's pod to run", ACTS_WITHIN, LOOK_EVERY, async || {
             let found = pods.list(&ListParams::default().labels(&format!("app={NAME}"))).await?;
             let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
@@ -75,7 +75,7 @@ impl PodsCluster {
 
     /// Suspends the Job: its pod is told to end, and none takes its place.
     pub(super) async fn suspend_load(&self, load: PodLoad) -> anyhow::Result<LoadReport> {
-        let jobs: Api<Job> = Api::namespaced(self.client.clone(), &self.namespace);
+        let jobs: Api<Job> = Api::namespaced(self.client.clone(), self.plan.namespace());
         let suspended = Patch::Merge(json!({"spec": {"suspend": true}}));
         jobs.patch(NAME, &PatchParams::default(), &suspended).await.context("end the load")?;
         let text = timeout(ENDS_WITHIN, load.log)

@@ -16,7 +16,7 @@ use crate::cluster::{
 impl PodsCluster {
     /// The first pod of ours that will not get better by waiting, and its last words.
     pub(super) async fn first_trouble(&self) -> Option<String> {
-        for namespace in self.namespaces() {
+        for namespace in self.plan.namespaces() {
             let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
             // A failed read is no trouble of a pod.
             let Ok(found) = pods.list(&ListParams::default()).await else { continue };
@@ -30,7 +30,7 @@ impl PodsCluster {
 
     /// The log of every container of ours, and of the one before it.
     pub(super) async fn write_logs(&self, folder: &Path) -> anyhow::Result<()> {
-        for namespace in self.namespaces() {
+        for namespace in self.plan.namespaces() {
             let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
             for pod in pods.list(&ListParams::default()).await?.items {
                 let name = pod.name_any();

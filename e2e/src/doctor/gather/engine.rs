@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{
     assets::on_path,
+    cluster::kind::orphans::LABEL,
     doctor::{
         facts::{Answers, Disk, Engine, ImageStore, NodeImageFact},
         gather::{answer, disk, read},
@@ -15,9 +16,6 @@ use crate::{
     guard::RUN_FOLDER_PREFIX,
 };
 
-/// The label of the containers that are kind's nodes; its value is the cluster's name
-/// (<https://github.com/kubernetes-sigs/kind>, `pkg/cluster/internal/providers/docker/constants.go`).
-const CLUSTER_LABEL: &str = "io.x-k8s.kind.cluster";
 /// Where an image is pulled from whose name begins with no host
 /// (<https://github.com/distribution/reference>, `normalize.go`).
 const DOCKER_HUB: &str = "docker.io";
@@ -28,8 +26,8 @@ pub(crate) async fn look(name: ContainerProgram, search_path: &OsStr, image: &st
         ContainerProgram::Docker => "{{json .}}",
         ContainerProgram::Podman => "json",
     };
-    let filter = format!("label={CLUSTER_LABEL}");
-    let names = format!("{{{{.Label {CLUSTER_LABEL:?}}}}}");
+    let filter = format!("label={LABEL}");
+    let names = format!("{{{{.Label {LABEL:?}}}}}");
     let (info, inspected, clusters) = tokio::join!(
         read(&program, ["info", "--format", format]),
         read(&program, ["image", "inspect", "--format", "{{.Id}}", image]),
