@@ -1,7 +1,7 @@
 //! A stand-in for the Datadog metrics API: for tests, as a library or as a program.
 //!
 //! ```text
-//! POST /api/v1/series ─▶ series ─┐
+//! POST /api/v1/series ─▶ store ──┐
 //!                                ├─▶ expr: parse ─▶ scope ─▶ evaluate ─▶ GET /api/v1/query
 //! scenario, /fake/series ─▶ script ┘                                            ▲
 //! scenario, /fake/faults ─▶ fault ──────────────────────────────────────────────┤
@@ -52,8 +52,8 @@ pub mod expr;
 pub mod keys;
 pub mod node_check;
 pub mod scenario;
-pub mod series;
 pub mod server;
+pub mod store;
 pub mod tags;
 
 mod api;

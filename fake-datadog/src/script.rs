@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, f64::consts::TAU};
 use crate::{
     control::{InvalidScript, Script, Shape, Span},
     expr::{data::Source, scope::Scope},
-    series::RETENTION,
+    store::RETENTION,
     tags::{Tags, normalise_metric},
 };
 

@@ -15,9 +15,11 @@ use url::Url;
 use crate::{
     api,
     control::{Accepted, Fault, InvalidFault, InvalidScript, RequestLog, Script},
+    expr::data::Kind,
     keys::Keys,
     scenario::{InvalidScenario, Scenario},
     state::Shared,
+    store::Submission,
     tags::Tags,
 };
 
@@ -131,7 +133,9 @@ impl FakeDatadog {
         tags: impl IntoIterator<Item = T>,
         points: &[(i64, f64)],
     ) {
-        self.shared.submit(Timestamp::now(), metric, &Tags::normalise(tags), points);
+        let tags = &Tags::normalise(tags);
+        let submission = Submission { metric, tags, kind: Kind::Gauge, interval: None, points };
+        self.shared.submit(Timestamp::now(), &submission);
     }
 
     /// Back to the state after the start; its scenario begins anew.

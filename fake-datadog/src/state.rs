@@ -1,6 +1,6 @@
 //! Everything that a running fake knows, behind one lock.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ use crate::{
     recorder::{Path, Recorder},
     scenario::{InvalidScenario, QueryErrorMode, Scenario},
     script::Scripts,
-    series::Store,
+    store::{Store, Submission},
     tags::Tags,
 };
 
@@ -36,12 +36,14 @@ struct Inner {
     stopping: CancellationToken,
     // A std mutex: it is held for short, computing sections only and never across an `.await`.
     state: Mutex<State>,
+    /// What was submitted. Apart from the rest, so that queries read it side by side. Never
+    /// locked while the state is.
+    store: RwLock<Store>,
 }
 
 /// What changes, and what a reset takes back.
 #[derive(Debug, Default)]
 struct State {
-    store: Store,
     scripts: Scripts,
     faults: Faults,
     recorder: Recorder,
@@ -55,7 +57,9 @@ impl Shared {
         scenario: Scenario,
     ) -> Result<Self, InvalidScenario> {
         let state = Mutex::new(State::new(now, &scenario)?);
-        Ok(Self(Arc::new(Inner { keys, scenario, stopping: CancellationToken::new(), state })))
+        let store = RwLock::default();
+        let stopping = CancellationToken::new();
+        Ok(Self(Arc::new(Inner { keys, scenario, stopping, state, store })))
     }
 
     pub(crate) fn keys(&self) -> &Keys {
@@ -70,14 +74,14 @@ impl Shared {
         &self.0.stopping
     }
 
-    /// Takes points `(Unix seconds, value)` of one series. The metric's name is normalised.
-    pub(crate) fn submit(&self, now: Timestamp, metric: &str, tags: &Tags, points: &[(i64, f64)]) {
-        self.lock().store.insert(now.as_second(), metric, tags, points);
+    /// Takes points of one series. The metric's name is normalised.
+    pub(crate) fn submit(&self, now: Timestamp, submission: &Submission<'_>) {
+        self.store_mut().insert(now.as_second(), submission);
     }
 
     /// Counts points that were refused.
     pub(crate) fn drop_points(&self, count: usize) {
-        self.lock().store.drop_points(count);
+        self.store_mut().drop_points(count);
     }
 
     /// What is known at `now`, with all points moved `stale_by` seconds into the past.
@@ -121,17 +125,22 @@ impl Shared {
     pub(crate) fn reset(&self, now: Timestamp) -> Result<(), InvalidScenario> {
         let fresh = State::new(now, &self.0.scenario)?;
         *self.lock() = fresh;
+        *self.store_mut() = Store::default();
         Ok(())
     }
 
     pub(crate) fn health(&self) -> Health {
+        let (series, points, dropped_points) = {
+            let store = self.store();
+            (store.series(), store.points(), store.dropped())
+        };
         let state = self.lock();
         Health {
             status: "ok".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            series: state.store.series(),
-            points: state.store.points(),
-            dropped_points: state.store.dropped(),
+            series,
+            points,
+            dropped_points,
             scripts: state.scripts.len(),
             faults: state.faults.len(),
         }
@@ -140,6 +149,14 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No code under the lock leaves the state half changed, so a panic does no harm to it.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn store(&self) -> RwLockReadGuard<'_, Store> {
+        self.0.store.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn store_mut(&self) -> RwLockWriteGuard<'_, Store> {
+        self.0.store.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -156,12 +173,8 @@ impl Data for Known<'_> {
     fn sources(&self, metric: &str, scope: &Scope, window: Window) -> Vec<Source> {
         let from = window.from.saturating_add(self.stale_by);
         let to = window.to.saturating_add(self.stale_by);
-        let mut sources = {
-            let state = self.shared.lock();
-            let mut sources = state.store.sources(metric, scope, from, to);
-            sources.extend(state.scripts.sources(self.now, metric, scope, from, to));
-            sources
-        };
+        let mut sources = self.shared.store().sources(metric, scope, from, to);
+        sources.extend(self.shared.lock().scripts.sources(self.now, metric, scope, from, to));
         for (time, _) in sources.iter_mut().flat_map(|source| &mut source.points) {
             *time -= self.stale_by;
         }

@@ -19,8 +19,10 @@ use crate::{
         error::ApiError,
         request::{Params, presented_keys},
     },
+    expr::data::Kind,
     keys::Needs,
     state::Shared,
+    store::Submission,
     tags::{Tags, normalise_metric},
 };
 
@@ -71,7 +73,9 @@ async fn submit(State(shared): State<Shared>, request: Request) -> Result<Respon
             shared.drop_points(series.points.len());
             continue;
         };
-        shared.submit(now, &metric, &series.tags(), &series.points());
+        let (metric, tags, points) = (&metric, &series.tags(), &series.points());
+        let submission = Submission { metric, tags, kind: Kind::Gauge, interval: None, points };
+        shared.submit(now, &submission);
     }
     // The type is `text/json`, as recorded.
     let content_type = [(header::CONTENT_TYPE, "text/json")];

@@ -1,5 +1,7 @@
 //! The part between `{` and `}`: which sources of a metric take part.
 
+mod required;
+
 use std::fmt;
 
 use crate::tags::{Tags, normalise_pattern};
