@@ -7,6 +7,7 @@
 
 mod control;
 mod error;
+mod inject;
 mod query;
 mod request;
 mod series;
@@ -24,7 +25,8 @@ use tokio::time::Instant;
 
 use crate::{
     api::{
-        error::{ApiError, status_answer},
+        error::ApiError,
+        inject::inject,
         request::{Params, presented_keys},
     },
     control::{Endpoint, RecordedRequest},
@@ -63,7 +65,7 @@ async fn record(State(shared): State<Shared>, request: Request, next: Next) -> R
     let params = Params::of(request.uri());
     let keys = presented_keys(request.headers(), &params);
     let user_agent = request.headers().get(header::USER_AGENT);
-    let path = match endpoint(request.uri().path()) {
+    let path = match Endpoint::of(request.uri().path()) {
         Some(_) => Path::Served,
         None => Path::Unknown,
     };
@@ -95,31 +97,6 @@ async fn record(State(shared): State<Shared>, request: Request, next: Next) -> R
     );
     shared.record(path, recorded);
     response
-}
-
-/// Does what the faults in force say.
-async fn inject(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
-    let effects = shared.hit(endpoint(request.uri().path()));
-    if !effects.delay.is_zero() {
-        tokio::select! {
-            () = tokio::time::sleep(effects.delay) => {}
-            () = shared.stopping().cancelled() => {}
-        }
-    }
-    if let Some(status) = &effects.status {
-        return status_answer(status);
-    }
-    request.extensions_mut().insert(effects);
-    next.run(request).await
-}
-
-fn endpoint(path: &str) -> Option<Endpoint> {
-    match path {
-        query::PATH => Some(Endpoint::Query),
-        series::PATH => Some(Endpoint::Series),
-        validate::PATH => Some(Endpoint::Validate),
-        _ => None,
-    }
 }
 
 async fn unknown_path(request: Request) -> ApiError {

@@ -5,6 +5,7 @@
 //! | `PUT /fake/series` | sets the [`Script`] of a metric and tags, in place of an earlier one; answers [`Accepted`] |
 //! | `DELETE /fake/series[?metric=M[&tags=a:b,c:d]]` | removes scripts: all, a metric's, or one; answers [`Removed`] |
 //! | `PUT /fake/faults` | puts a [`Fault`] in force, in place of one of the same name |
+//! | `GET /fake/faults` | the faults and how they stand: [`FaultList`] |
 //! | `DELETE /fake/faults[?name=N]` | lifts all faults or one; answers [`Removed`] |
 //! | `GET /fake/requests` | what clients asked: [`RequestLog`] |
 //! | `POST /fake/reset` | back to the state after the start, its scenario beginning anew |
@@ -13,6 +14,7 @@
 //! It asks for no keys. What cannot be understood gets 400 and `{"error": "…"}`.
 
 mod client;
+mod endpoint;
 mod fault;
 mod time;
 
@@ -23,7 +25,11 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::control::{
     client::{Client, ClientError},
-    fault::{Effect, Endpoint, Fault, InvalidFault, StatusEffect},
+    endpoint::Endpoint,
+    fault::{
+        Effect, Fault, FaultList, FaultState, Handshake, InvalidFault, Latency, Quantile, Skew,
+        StatusEffect, Which,
+    },
     time::{InvalidStart, Span, Start},
 };
 

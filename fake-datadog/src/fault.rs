@@ -1,142 +1,167 @@
-//! Faults in force, and what they do to one request.
+//! Faults in force, and which requests they hit.
 
-use std::time::Duration;
+pub(crate) mod body;
+mod draw;
+mod effects;
 
-use crate::control::{Effect, Endpoint, Fault, InvalidFault, StatusEffect};
+use jiff::{SignedDuration, Timestamp};
+
+pub(crate) use crate::fault::effects::Effects;
+use crate::{
+    control::{Effect, Endpoint, Fault, FaultList, FaultState, Handshake, InvalidFault, Span},
+    fault::draw::Draws,
+};
 
 /// Most faults at a time; more of them is a script gone wild.
 const MAX_FAULTS: usize = 1000;
 
-/// The faults in force, oldest first.
-#[derive(Debug, Default)]
+/// The faults that are set, oldest first.
+#[derive(Debug)]
 pub(crate) struct Faults {
-    active: Vec<Active>,
+    set: Vec<Set>,
+    /// What all chances and latencies are drawn from.
+    seed: u64,
+    /// Seconds that pass in the scenario for each second that passes here.
+    time_scale: f64,
 }
 
 #[derive(Debug)]
-struct Active {
+struct Set {
     fault: Fault,
-    /// Requests that it will still hit; `None` without a limit.
-    remaining: Option<u32>,
+    from: Timestamp,
+    /// `None` until it is lifted.
+    until: Option<Timestamp>,
+    hits: u64,
+    draws: Draws,
 }
 
-/// What all faults together do to one request.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Effects {
-    /// Time to wait before anything else.
-    pub(crate) delay: Duration,
-    /// Answer this in place of the real answer.
-    pub(crate) status: Option<StatusEffect>,
-    /// Answer a query error; an empty text stands for the usual one.
-    pub(crate) query_error: Option<String>,
-    /// Answer no series.
-    pub(crate) empty: bool,
-    /// Move all points this many seconds into the past.
-    pub(crate) stale_by: i64,
+/// A request, as far as faults care.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'a> {
+    /// `None` for a path that the fake does not know.
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) path: &'a str,
+    /// Names and fingerprints of the keys that it brings.
+    pub(crate) keys: &'a [String],
 }
 
 impl Faults {
-    /// Puts a fault in force; one of the same name gives way to it.
-    pub(crate) fn set(&mut self, fault: Fault) -> Result<(), InvalidFault> {
+    /// None yet. A scenario runs `time_scale` times as fast as the clock.
+    pub(crate) fn new(seed: u64, time_scale: f64) -> Self {
+        Self { set: Vec::new(), seed, time_scale }
+    }
+
+    /// Sets a fault, whose time begins `now`; one of the same name gives way to it.
+    pub(crate) fn set(&mut self, now: Timestamp, fault: Fault) -> Result<(), InvalidFault> {
         fault.validate()?;
-        self.active.retain(|it| it.fault.name != fault.name);
-        if MAX_FAULTS <= self.active.len() {
+        self.set.retain(|it| it.fault.name != fault.name);
+        if MAX_FAULTS <= self.set.len() {
+            self.set.retain(|it| !it.is_over(now));
+        }
+        if MAX_FAULTS <= self.set.len() {
             return Err(InvalidFault::TooMany(MAX_FAULTS));
         }
-        self.active.push(Active { remaining: fault.times, fault });
+        let from = self.after(now, fault.at);
+        let until = fault.length.map(|length| self.after(from, length));
+        let draws = Draws::new(self.seed, &fault.name);
+        self.set.push(Set { fault, from, until, hits: 0, draws });
         Ok(())
     }
 
-    /// Lifts the fault called `name`, or all of them. Returns how many there were.
-    pub(crate) fn clear(&mut self, name: Option<&str>) -> usize {
-        let before = self.active.len();
-        self.active.retain(|it| name.is_some_and(|name| it.fault.name != name));
-        before - self.active.len()
+    /// Lifts the fault called `name`, or all of them. Returns how many of them were not yet over
+    /// at `now`.
+    pub(crate) fn clear(&mut self, now: Timestamp, name: Option<&str>) -> usize {
+        let before = self.len(now);
+        self.set.retain(|it| name.is_some_and(|name| it.fault.name != name));
+        before - self.len(now)
     }
 
-    /// Number of faults in force.
-    pub(crate) fn len(&self) -> usize {
-        self.active.len()
+    /// Number of faults that are in force at `now` or will be.
+    pub(crate) fn len(&self, now: Timestamp) -> usize {
+        self.set.iter().filter(|it| !it.is_over(now)).count()
     }
 
-    /// What happens to one request to `endpoint`; `None` is any other path of the API.
-    /// Counts the request against the limit of each fault that hits it.
+    /// Every fault and how it stands.
+    pub(crate) fn list(&self, now: Timestamp) -> FaultList {
+        let state = |it: &Set| FaultState {
+            fault: it.fault.clone(),
+            active: it.is_active(now),
+            hits: it.hits,
+            remaining: it.remaining(),
+            from: it.from,
+            until: it.until,
+        };
+        FaultList { faults: self.set.iter().map(state).collect() }
+    }
+
+    /// What happens to one request. Counts it against the limit of each fault that hits it.
     ///
     /// Delays and shifts add up; of several answers the oldest fault's is given.
-    pub(crate) fn hit(&mut self, endpoint: Option<Endpoint>) -> Effects {
+    pub(crate) fn hit(&mut self, now: Timestamp, target: Target<'_>) -> Effects {
         let mut effects = Effects::default();
-        for active in self.active.iter_mut().filter(|it| it.fault.hits(endpoint)) {
-            if let Some(remaining) = &mut active.remaining {
-                *remaining = remaining.saturating_sub(1);
+        for it in self.set.iter_mut().filter(|it| it.is_active(now)) {
+            let revoked = match &it.fault.effect {
+                Effect::KeyRevoked(keys) => {
+                    target.keys.iter().any(|key| keys.iter().any(|it| it == "*" || it == key))
+                }
+                _ => true,
+            };
+            if revoked && it.fault.means(target.endpoint, target.path) && it.strikes() {
+                effects.add(&it.fault.effect, &mut it.draws);
             }
-            effects.add(&active.fault.effect);
         }
-        self.active.retain(|it| it.remaining != Some(0));
         effects
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "for HTTPS, which comes next"))]
+    /// What happens to one TLS handshake; counted like a request.
+    pub(crate) fn handshake(&mut self, now: Timestamp) -> Option<Handshake> {
+        self.set.iter_mut().filter(|it| it.is_active(now)).find_map(|it| {
+            let handshake = it.fault.effect.handshake()?;
+            it.strikes().then_some(handshake)
+        })
+    }
+
+    /// The moment that comes `span` of the scenario's time after `start`.
+    fn after(&self, start: Timestamp, span: Span) -> Timestamp {
+        let real = span.as_duration().as_secs_f64() / self.time_scale;
+        // Spans are at most ten years; a scale that slows them beyond jiff's years means never.
+        let real = SignedDuration::try_from_secs_f64(real).unwrap_or(SignedDuration::MAX);
+        start.checked_add(real).unwrap_or(Timestamp::MAX)
     }
 }
 
-impl Effects {
-    fn add(&mut self, effect: &Effect) {
-        match effect {
-            Effect::Status(status) => {
-                self.status.get_or_insert_with(|| status.clone());
-            }
-            Effect::Delay(delay) => self.delay = self.delay.saturating_add(delay.as_duration()),
-            Effect::QueryError(message) => {
-                self.query_error.get_or_insert_with(|| message.clone());
-            }
-            Effect::Empty => self.empty = true,
-            Effect::Stale(shift) => self.stale_by = self.stale_by.saturating_add(shift.as_secs()),
+impl Default for Faults {
+    fn default() -> Self {
+        Self::new(0, 1.0)
+    }
+}
+
+// === impl Set ===
+
+impl Set {
+    fn remaining(&self) -> Option<u32> {
+        let hits = u32::try_from(self.hits).unwrap_or(u32::MAX);
+        self.fault.times.map(|times| times.saturating_sub(hits))
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.remaining() == Some(0) || self.until.is_some_and(|until| until <= now)
+    }
+
+    fn is_active(&self, now: Timestamp) -> bool {
+        self.from <= now && !self.is_over(now)
+    }
+
+    /// Whether chance lets it hit a request that it means; if so, the request is counted.
+    fn strikes(&mut self) -> bool {
+        let strikes = self.fault.probability.is_none_or(|it| self.draws.next() < it);
+        if strikes {
+            self.hits += 1;
         }
+        strikes
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::control::Span;
-
-    #[test]
-    fn a_limited_fault_ends_after_its_last_hit() {
-        let mut faults = Faults::default();
-        faults.set(Fault::new("none", Effect::Empty).times(2)).unwrap();
-        assert!(faults.hit(Some(Endpoint::Query)).empty);
-        assert!(!faults.hit(Some(Endpoint::Validate)).empty);
-        assert!(faults.hit(Some(Endpoint::Query)).empty);
-        assert!(!faults.hit(Some(Endpoint::Query)).empty);
-        assert_eq!(faults.len(), 0);
-    }
-
-    #[test]
-    fn a_fault_hits_only_its_endpoint() {
-        let mut faults = Faults::default();
-        faults.set(Fault::new("down", Effect::status(503)).on(Endpoint::Series)).unwrap();
-        assert_eq!(faults.hit(Some(Endpoint::Query)), Effects::default());
-        assert!(faults.hit(Some(Endpoint::Series)).status.is_some());
-        assert_eq!(faults.hit(None), Effects::default());
-    }
-
-    #[test]
-    fn delays_add_up_and_the_oldest_answer_wins() {
-        let mut faults = Faults::default();
-        let second = Effect::Delay(Span::from_secs(1));
-        faults.set(Fault::new("a", second.clone())).unwrap();
-        faults.set(Fault::new("b", second)).unwrap();
-        faults.set(Fault::new("c", Effect::status(500))).unwrap();
-        faults.set(Fault::new("d", Effect::status(429))).unwrap();
-        let effects = faults.hit(None);
-        assert_eq!(effects.delay, Duration::from_secs(2));
-        assert_eq!(effects.status.map(|it| it.code), Some(500));
-    }
-
-    #[test]
-    fn a_fault_of_the_same_name_is_replaced() {
-        let mut faults = Faults::default();
-        faults.set(Fault::new("a", Effect::status(500))).unwrap();
-        faults.set(Fault::new("a", Effect::Empty)).unwrap();
-        assert_eq!(faults.len(), 1);
-        assert_eq!(faults.clear(Some("b")), 0);
-        assert_eq!(faults.clear(Some("a")), 1);
-    }
-}
+mod tests;

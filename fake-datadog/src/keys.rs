@@ -43,6 +43,13 @@ pub(crate) enum Refusal {
     Forbidden,
 }
 
+impl Presented {
+    /// What tells its keys apart without showing them.
+    pub(crate) fn fingerprints(&self) -> Vec<String> {
+        self.api.iter().chain(&self.app).map(fingerprint).collect()
+    }
+}
+
 impl Keys {
     /// Accepts exactly these.
     pub fn new(api: impl Into<SecretString>, app: impl Into<SecretString>) -> Self {

@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::{
     api,
-    control::{Accepted, Fault, InvalidFault, InvalidScript, RequestLog, Script},
+    control::{Accepted, Fault, FaultList, InvalidFault, InvalidScript, RequestLog, Script},
     expr::data::Kind,
     keys::Keys,
     scenario::{InvalidScenario, Scenario},
@@ -111,12 +111,17 @@ impl FakeDatadog {
     ///
     /// When it cannot work.
     pub fn fault(&self, fault: Fault) -> Result<(), InvalidFault> {
-        self.shared.fault(fault)
+        self.shared.fault(Timestamp::now(), fault)
+    }
+
+    /// Every fault that is set, and how it stands.
+    pub fn faults(&self) -> FaultList {
+        self.shared.faults(Timestamp::now())
     }
 
     /// Lifts every fault. Returns how many there were.
     pub fn clear_faults(&self) -> usize {
-        self.shared.clear_faults(None)
+        self.shared.clear_faults(Timestamp::now(), None)
     }
 
     /// What clients asked so far.

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     control::{
-        Accepted, Endpoint, Fault, Health, InvalidFault, InvalidScript, RecordedRequest,
+        Accepted, Fault, FaultList, Health, InvalidFault, InvalidScript, RecordedRequest,
         RequestLog, Script,
     },
     expr::{
@@ -15,7 +15,7 @@ use crate::{
         evaluate::Window,
         scope::Scope,
     },
-    fault::{Effects, Faults},
+    fault::{Effects, Faults, Target},
     keys::Keys,
     recorder::{Path, Recorder},
     scenario::{InvalidScenario, QueryErrorMode, Scenario},
@@ -101,16 +101,20 @@ impl Shared {
         self.lock().scripts.remove(metric, tags)
     }
 
-    pub(crate) fn fault(&self, fault: Fault) -> Result<(), InvalidFault> {
-        self.lock().faults.set(fault)
+    pub(crate) fn fault(&self, now: Timestamp, fault: Fault) -> Result<(), InvalidFault> {
+        self.lock().faults.set(now, fault)
     }
 
-    pub(crate) fn clear_faults(&self, name: Option<&str>) -> usize {
-        self.lock().faults.clear(name)
+    pub(crate) fn faults(&self, now: Timestamp) -> FaultList {
+        self.lock().faults.list(now)
     }
 
-    pub(crate) fn hit(&self, endpoint: Option<Endpoint>) -> Effects {
-        self.lock().faults.hit(endpoint)
+    pub(crate) fn clear_faults(&self, now: Timestamp, name: Option<&str>) -> usize {
+        self.lock().faults.clear(now, name)
+    }
+
+    pub(crate) fn hit(&self, now: Timestamp, target: Target<'_>) -> Effects {
+        self.lock().faults.hit(now, target)
     }
 
     pub(crate) fn record(&self, path: Path, request: RecordedRequest) {
@@ -129,7 +133,7 @@ impl Shared {
         Ok(())
     }
 
-    pub(crate) fn health(&self) -> Health {
+    pub(crate) fn health(&self, now: Timestamp) -> Health {
         let (series, points, dropped_points) = {
             let store = self.store();
             (store.series(), store.points(), store.dropped())
@@ -142,7 +146,7 @@ impl Shared {
             points,
             dropped_points,
             scripts: state.scripts.len(),
-            faults: state.faults.len(),
+            faults: state.faults.len(now),
         }
     }
 
@@ -190,7 +194,7 @@ impl State {
             set.map_err(|source| InvalidScenario::Script { index, source })?;
         }
         for (index, fault) in scenario.faults.iter().enumerate() {
-            let set = state.faults.set(fault.clone());
+            let set = state.faults.set(now, fault.clone());
             set.map_err(|source| InvalidScenario::Fault { index, source })?;
         }
         Ok(state)

@@ -49,7 +49,7 @@ async fn control_calls_that_make_no_sense_say_why() {
     let series = "fake/series";
     assert_snapshot!(put(series, r#"{"metric": "m", "shape": {"saw": 1}}"#).await, @r#"400 {"error":"bad script: unknown variant `saw`, expected one of `constant`, `step`, `ramp`, `sine`, `replay` at line 1 column 31"}"#);
     assert_snapshot!(put(series, r#"{"metric": "1", "shape": {"constant": 1}}"#).await, @r#"400 {"error":"metric `1` is no metric name: letters, digits, `_` and `.`, beginning with a letter"}"#);
-    assert_snapshot!(put("fake/faults", r#"{"name": "f", "effect": "boom"}"#).await, @r#"400 {"error":"bad fault: unknown variant `boom`, expected one of `status`, `delay`, `query_error`, `empty`, `stale` at line 1 column 30"}"#);
+    assert_snapshot!(put("fake/faults", r#"{"name": "f", "effect": "boom"}"#).await, @r#"400 {"error":"bad fault: unknown variant `boom`, expected one of `status`, `delay`, `latency`, `slow_body`, `truncated_body`, `malformed_json`, `content_type`, `nan_points`, `null_points`, `connection_reset`, `tls_failure`, `key_revoked`, `query_error`, `query_timeout`, `empty`, `stale`, `clock_skew` at line 1 column 30"}"#);
     assert_snapshot!(put("fake/faults", r#"{"name": "", "effect": "empty"}"#).await, @r#"400 {"error":"a fault needs a name that is not blank"}"#);
     assert_snapshot!(put("fake/nothing", "").await, @r#"404 {"error":"no control call `/fake/nothing`"}"#);
     let url = fake.url().join("fake/series?tags=a:b").unwrap();

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::request::Params,
-    control::{Accepted, Fault, Health, Problem, Removed, RequestLog, Script},
+    control::{Accepted, Fault, FaultList, Health, Problem, Removed, RequestLog, Script},
     state::Shared,
     tags::Tags,
 };
@@ -22,7 +22,7 @@ use crate::{
 pub(crate) fn routes() -> Router<Shared> {
     Router::new()
         .route("/series", put(set_script).delete(remove_scripts))
-        .route("/faults", put(set_fault).delete(clear_faults))
+        .route("/faults", put(set_fault).get(faults).delete(clear_faults))
         .route("/requests", get(requests))
         .route("/reset", post(reset))
         .route("/health", get(health))
@@ -46,12 +46,17 @@ async fn remove_scripts(State(shared): State<Shared>, uri: Uri) -> Result<Json<R
 
 async fn set_fault(State(shared): State<Shared>, body: Bytes) -> Result<Json<Value>, Refused> {
     let fault: Fault = parse("fault", &body)?;
-    shared.fault(fault).map_err(|error| Refused::bad_request(&error))?;
+    shared.fault(Timestamp::now(), fault).map_err(|error| Refused::bad_request(&error))?;
     Ok(done())
 }
 
 async fn clear_faults(State(shared): State<Shared>, uri: Uri) -> Json<Removed> {
-    Json(Removed { removed: shared.clear_faults(Params::of(&uri).get("name")) })
+    let removed = shared.clear_faults(Timestamp::now(), Params::of(&uri).get("name"));
+    Json(Removed { removed })
+}
+
+async fn faults(State(shared): State<Shared>) -> Json<FaultList> {
+    Json(shared.faults(Timestamp::now()))
 }
 
 async fn requests(State(shared): State<Shared>) -> Json<RequestLog> {
@@ -64,7 +69,7 @@ async fn reset(State(shared): State<Shared>) -> Result<Json<Value>, Refused> {
 }
 
 async fn health(State(shared): State<Shared>) -> Json<Health> {
-    Json(shared.health())
+    Json(shared.health(Timestamp::now()))
 }
 
 async fn unknown_path(uri: Uri) -> Refused {

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
 
-use crate::control::{Accepted, Fault, Health, Problem, Removed, RequestLog, Script};
+use crate::control::{Accepted, Fault, FaultList, Health, Problem, Removed, RequestLog, Script};
 
 /// Talks to the control API of one fake.
 ///
@@ -79,6 +79,11 @@ impl Client {
     pub async fn fault(&self, fault: &Fault) -> Result<(), ClientError> {
         let _: serde_json::Value = self.call(Method::PUT, "/fake/faults", Some(fault)).await?;
         Ok(())
+    }
+
+    /// Every fault that is set, and how it stands.
+    pub async fn faults(&self) -> Result<FaultList, ClientError> {
+        self.call(Method::GET, "/fake/faults", NO_BODY).await
     }
 
     /// Lifts every fault.

@@ -1,99 +1,85 @@
 //! What the control API and scenario files say of faults.
 
-use std::collections::BTreeMap;
+mod effect;
+mod invalid;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::control::Span;
+pub use crate::control::fault::{
+    effect::{Effect, Handshake, Latency, Quantile, Skew, StatusEffect, Which},
+    invalid::InvalidFault,
+};
+use crate::control::{Endpoint, Span};
 
-/// A fault: what to do to which requests, and to how many of them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A fault: what to do to which requests, when, and to how many of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// Name by which it is replaced and lifted.
     pub name: String,
-    /// Requests that it hits. `query_error`, `empty` and `stale` only ever hit queries.
+    /// Requests that it hits. Effects on points, such as `query_error` or `stale`, only ever hit
+    /// queries.
     #[serde(default)]
     pub endpoint: Endpoint,
+    /// Beginning of the paths that it hits, such as `/api/v2/`; without it, all of the endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// When it begins: time since the scenario's start, or since it was set through the control
+    /// API.
+    #[serde(default, skip_serializing_if = "Span::is_zero")]
+    pub at: Span,
+    /// How long it is in force; without it, until it is lifted.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub length: Option<Span>,
     /// How many requests it hits; without it, all until it is lifted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u32>,
+    /// Chance of each request to be hit, above 0 and at most 1; drawn from the scenario's seed.
+    /// Without it, every one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<f64>,
     /// What it does.
     pub effect: Effect,
 }
 
-/// A family of requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Endpoint {
-    /// Every path but the control API.
-    #[default]
-    Any,
-    /// `GET /api/v1/query`.
-    Query,
-    /// `POST /api/v1/series`.
-    Series,
-    /// `GET /api/v1/validate`.
-    Validate,
+/// A fault and how it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaultState {
+    /// As it was set.
+    pub fault: Fault,
+    /// True when it would hit a request now.
+    pub active: bool,
+    /// Requests that it has hit.
+    pub hits: u64,
+    /// Requests that it will still hit; `null` without a limit.
+    pub remaining: Option<u32>,
+    /// When it begins.
+    pub from: Timestamp,
+    /// When it ends; `null` when it has to be lifted.
+    pub until: Option<Timestamp>,
 }
 
-/// What a fault does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Effect {
-    /// Answer with a status of its own, before keys are looked at.
-    Status(StatusEffect),
-    /// Wait, then go on as usual.
-    Delay(Span),
-    /// Answer that the query is wrong, with this text; when blank, with the usual one.
-    QueryError(String),
-    /// Answer 200 without any series.
-    Empty,
-    /// Move every point this far into the past, so that the newest is that old.
-    Stale(Span),
-}
-
-/// The answer of [`Effect::Status`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StatusEffect {
-    /// Status code, 200 to 599.
-    pub code: u16,
-    /// Body; without it, what Datadog sends with this code.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<String>,
-    /// Headers to add, such as `x-ratelimit-remaining`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, String>,
-}
-
-/// Why a fault is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidFault {
-    /// Nothing to call it by.
-    #[error("a fault needs a name that is not blank")]
-    NoName,
-    /// It would hit nothing.
-    #[error("times `0` hits no request, leave it out for all requests")]
-    ZeroTimes,
-    /// Not a final status.
-    #[error("status code `{0}` must be from 200 to 599")]
-    Code(u16),
-    /// A header that HTTP does not allow.
-    #[error("header `{0}` is no valid HTTP header")]
-    Header(String),
-    /// The effect needs the query endpoint.
-    #[error("effect `{0}` works on queries, not on the endpoint given")]
-    NotForEndpoint(&'static str),
-    /// The fake has as many faults as it takes.
-    #[error("already {0} faults, lift some by `DELETE /fake/faults`")]
-    TooMany(usize),
+/// Every fault that is set, oldest first, over and spent ones too until they are lifted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FaultList {
+    /// The faults.
+    pub faults: Vec<FaultState>,
 }
 
 impl Fault {
-    /// A fault that hits every request it can.
+    /// A fault that hits every request it can, from now on.
     pub fn new(name: impl Into<String>, effect: Effect) -> Self {
-        Self { name: name.into(), endpoint: Endpoint::Any, times: None, effect }
+        Self {
+            name: name.into(),
+            endpoint: Endpoint::Any,
+            path: None,
+            at: Span::default(),
+            length: None,
+            times: None,
+            probability: None,
+            effect,
+        }
     }
 
     /// The same for one endpoint.
@@ -102,16 +88,44 @@ impl Fault {
         Self { endpoint, ..self }
     }
 
+    /// The same for paths that begin with `prefix`.
+    #[must_use]
+    pub fn on_path(self, prefix: impl Into<String>) -> Self {
+        Self { path: Some(prefix.into()), ..self }
+    }
+
     /// The same for a number of requests.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self { times: Some(times), ..self }
     }
 
-    /// True when a request to `endpoint` is hit; `None` is a path that the fake does not know.
-    pub(crate) fn hits(&self, endpoint: Option<Endpoint>) -> bool {
-        let reachable = self.effect.query_only().is_none() || endpoint == Some(Endpoint::Query);
-        reachable && (self.endpoint == Endpoint::Any || Some(self.endpoint) == endpoint)
+    /// The same, beginning that long after it is set.
+    #[must_use]
+    pub fn starting_at(self, at: impl Into<Span>) -> Self {
+        Self { at: at.into(), ..self }
+    }
+
+    /// The same, ending that long after it began.
+    #[must_use]
+    pub fn lasting(self, length: impl Into<Span>) -> Self {
+        Self { length: Some(length.into()), ..self }
+    }
+
+    /// The same with a chance for each request to be hit.
+    #[must_use]
+    pub fn with_probability(self, probability: f64) -> Self {
+        Self { probability: Some(probability), ..self }
+    }
+
+    /// True when a request is meant; `endpoint` is `None` for a path that the fake does not know.
+    pub(crate) fn means(&self, endpoint: Option<Endpoint>, path: &str) -> bool {
+        let reachable =
+            self.effect.query_only().is_none() || endpoint.is_some_and(Endpoint::is_query);
+        reachable
+            && self.effect.handshake().is_none()
+            && (self.endpoint == Endpoint::Any || Some(self.endpoint) == endpoint)
+            && self.path.as_ref().is_none_or(|prefix| path.starts_with(prefix))
     }
 
     pub(crate) fn validate(&self) -> Result<(), InvalidFault> {
@@ -121,38 +135,30 @@ impl Fault {
         if self.times == Some(0) {
             return Err(InvalidFault::ZeroTimes);
         }
+        if self.length.is_some_and(|length| length.is_zero()) {
+            return Err(InvalidFault::ZeroSpan("for"));
+        }
+        if let Some(probability) = self.probability
+            && !(0.0 < probability && probability <= 1.0)
+        {
+            return Err(InvalidFault::Probability(probability));
+        }
+        if let Some(path) = &self.path
+            && !path.starts_with('/')
+        {
+            return Err(InvalidFault::Path(path.clone()));
+        }
         if let Some(effect) = self.effect.query_only()
-            && !matches!(self.endpoint, Endpoint::Any | Endpoint::Query)
+            && self.endpoint != Endpoint::Any
+            && !self.endpoint.is_query()
         {
             return Err(InvalidFault::NotForEndpoint(effect));
         }
-        let Effect::Status(status) = &self.effect else { return Ok(()) };
-        if !(200..600).contains(&status.code) {
-            return Err(InvalidFault::Code(status.code));
+        if self.effect.handshake().is_some()
+            && (self.endpoint != Endpoint::Any || self.path.is_some())
+        {
+            return Err(InvalidFault::BeforeRequests);
         }
-        for (name, value) in &status.headers {
-            let name_is_good = axum::http::HeaderName::try_from(name).is_ok();
-            if !name_is_good || axum::http::HeaderValue::try_from(value).is_err() {
-                return Err(InvalidFault::Header(name.clone()));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Effect {
-    /// A status with Datadog's own body.
-    pub fn status(code: u16) -> Self {
-        Self::Status(StatusEffect { code, body: None, headers: BTreeMap::new() })
-    }
-
-    /// The name of an effect that only makes sense for a query.
-    fn query_only(&self) -> Option<&'static str> {
-        match self {
-            Self::Status(_) | Self::Delay(_) => None,
-            Self::QueryError(_) => Some("query_error"),
-            Self::Empty => Some("empty"),
-            Self::Stale(_) => Some("stale"),
-        }
+        self.effect.validate()
     }
 }

@@ -44,6 +44,11 @@ impl Span {
         self.0
     }
 
+    /// True for no time at all.
+    pub const fn is_zero(&self) -> bool {
+        self.0.is_zero()
+    }
+
     /// Whole seconds, rounded down.
     pub(crate) fn as_secs(self) -> i64 {
         i64::try_from(self.0.as_secs()).unwrap_or(i64::MAX)

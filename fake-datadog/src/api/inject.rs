@@ -1,0 +1,62 @@
+//! Does what the faults in force say: before the request is handled, and to its answer.
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderValue, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimePrinter};
+
+use crate::{
+    api::{
+        error::{ApiError, status_answer},
+        request::{Params, presented_keys},
+    },
+    control::Endpoint,
+    fault::{Effects, Target},
+    state::Shared,
+};
+
+/// The middleware around all of Datadog's paths.
+pub(crate) async fn inject(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let keys = presented_keys(request.headers(), &Params::of(request.uri()));
+    let target = Target { endpoint: Endpoint::of(path), path, keys: &keys.fingerprints() };
+    let effects = shared.hit(Timestamp::now(), target);
+    if !effects.delay.is_zero() {
+        tokio::select! {
+            () = tokio::time::sleep(effects.delay) => {}
+            () = shared.stopping().cancelled() => {}
+        }
+    }
+    let mut response = effects.body.apply(answer(&effects, request, next).await).await;
+    if effects.clock_ahead != 0 {
+        set_date(&mut response, effects.clock_ahead);
+    }
+    response
+}
+
+async fn answer(effects: &Effects, mut request: Request, next: Next) -> Response {
+    if let Some(status) = &effects.status {
+        return status_answer(status);
+    }
+    if effects.revoked {
+        return ApiError::Forbidden.into_response();
+    }
+    request.extensions_mut().insert(effects.clone());
+    next.run(request).await
+}
+
+/// The date of a clock that is `ahead` seconds ahead of ours.
+fn set_date(response: &mut Response, ahead: i64) {
+    let date = Timestamp::now()
+        .checked_add(SignedDuration::from_secs(ahead))
+        .and_then(|date| DateTimePrinter::new().timestamp_to_rfc9110_string(&date));
+    // Out of HTTP's years only by a skew of thousands of them.
+    if let Ok(date) = date
+        && let Ok(date) = HeaderValue::try_from(date)
+    {
+        response.headers_mut().insert(header::DATE, date);
+    }
+}
