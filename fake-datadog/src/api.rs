@@ -6,11 +6,15 @@
 //! ```
 
 mod control;
+mod distribution_points;
 mod error;
 mod inject;
 mod query;
+mod receive;
+mod reports;
 mod request;
 mod series;
+mod series_v2;
 mod validate;
 
 use axum::{
@@ -50,12 +54,15 @@ pub(crate) fn router(shared: Shared) -> Router {
     Router::new()
         .merge(query::routes())
         .merge(series::routes())
+        .merge(series_v2::routes())
+        .merge(distribution_points::routes())
+        .merge(reports::routes())
         .merge(validate::routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(shared.clone(), inject))
         .layer(middleware::from_fn_with_state(shared.clone(), record))
-        .nest("/fake", control::routes())
+        .nest("/fake", control::routes().merge(reports::control_routes()))
         .with_state(shared)
 }
 

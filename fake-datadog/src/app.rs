@@ -73,9 +73,8 @@ async fn run_command(command: Command) -> Result<(), Error> {
 }
 
 async fn serve(args: ServeArgs, stop: CancellationToken) -> Result<(), Error> {
-    let ServeArgs { listen, scenario, seed, api_key, app_key, port_file } = args;
-    let mut scenario = scenario.as_deref().map(Scenario::load).transpose()?.unwrap_or_default();
-    scenario.seed = seed.unwrap_or(scenario.seed);
+    let ServeArgs { listen, scenario, api_key, app_key, port_file } = args;
+    let scenario = scenario.as_deref().map(Scenario::load).transpose()?.unwrap_or_default();
     let (listener, url) = server::bind(listen).await?;
     if let (Some(path), Some(port)) = (&port_file, url.port_or_known_default()) {
         write_port_file(path, port)
@@ -83,7 +82,6 @@ async fn serve(args: ServeArgs, stop: CancellationToken) -> Result<(), Error> {
     }
     let address = url.as_str().trim_end_matches('/');
     writeln!(io::stdout(), "fake-datadog listening on {address}").map_err(Error::Stdout)?;
-    tracing::info!(seed = scenario.seed, time_scale = %scenario.time_scale, "serving");
     server::serve(listener, Keys::new(api_key, app_key), scenario, stop.cancelled_owned()).await?;
     tracing::info!("stopped");
     Ok(())

@@ -77,10 +77,6 @@ pub struct ServeArgs {
     #[arg(long, env = "FAKE_DATADOG_SCENARIO", value_name = "FILE")]
     pub scenario: Option<PathBuf>,
 
-    /// What everything random derives from, in place of the scenario's `seed`.
-    #[arg(long, env = "FAKE_DATADOG_SEED", value_name = "NUMBER")]
-    pub seed: Option<u64>,
-
     /// The API key to accept.
     #[arg(
         long,

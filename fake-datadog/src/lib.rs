@@ -40,7 +40,7 @@
 //!
 //! # What it does not do
 //!
-//! - Every submitted series is a gauge: the types `count` and `rate` and the interval are not
+//! - Every series is a gauge: the types `count` and `rate` and the submitted interval are not
 //!   kept.
 //! - Of functions there is only `.rollup`; there is no arithmetic between queries.
 //! - There are no rate limits.
@@ -49,6 +49,7 @@ pub mod app;
 pub mod args;
 pub mod control;
 pub mod expr;
+pub mod intake;
 pub mod keys;
 pub mod node_check;
 pub mod scenario;
@@ -57,7 +58,6 @@ pub mod store;
 pub mod tags;
 
 mod api;
-mod clock;
 mod fault;
 mod recorder;
 mod script;

@@ -2,12 +2,11 @@
 
 use std::{io, path::Path, path::PathBuf};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 
 use crate::{
-    control::{Fault, InvalidFault, InvalidScript, Script, TimeScale},
+    control::{Fault, InvalidFault, InvalidScript, Script},
     script,
 };
 
@@ -30,30 +29,18 @@ use crate::{
 /// assert_eq!(scenario.series[0].metric, "nginx.net.request_per_s");
 /// # Ok::<(), fake_datadog::scenario::ParseError>(())
 /// ```
-///
-/// Every span of time in it is scenario time, except for a series' `every` and `interval`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scenario {
     /// How a bad query is answered.
-    #[serde(default)]
     pub query_error_mode: QueryErrorMode,
-    /// What everything random derives from: the same seed gives the same values.
-    #[serde(default)]
-    pub seed: u64,
-    /// Seconds of the scenario per real second.
-    #[serde(default)]
-    pub time_scale: TimeScale,
     /// Scripted series.
-    #[serde(default)]
     pub series: Vec<Script>,
     /// Faults in force from the start.
-    #[serde(default)]
     pub faults: Vec<Fault>,
 }
 
 /// How a query outside of the grammar is answered. Datadog has been seen to do either.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum QueryErrorMode {
     /// HTTP 400 with `{"status":"error","error":"…"}`.
@@ -147,8 +134,6 @@ impl Scenario {
         }
         Ok(Self {
             query_error_mode: wire.query_error_mode,
-            seed: wire.seed,
-            time_scale: wire.time_scale,
             series: wire.series.into_iter().map(|it| it.value).collect(),
             faults: wire.faults.into_iter().map(|it| it.value).collect(),
         })
@@ -177,10 +162,6 @@ impl ParseError {
 struct Wire {
     #[serde(default)]
     query_error_mode: QueryErrorMode,
-    #[serde(default)]
-    seed: u64,
-    #[serde(default)]
-    time_scale: TimeScale,
     #[serde(default)]
     series: Vec<Spanned<Script>>,
     #[serde(default)]
@@ -240,8 +221,7 @@ faults:
         refused("series: 5", "1:9: expected sequence start");
         refused(
             "series:\n  - metric: m\n    shap: {constant: 1}\n",
-            "3:5: unknown field `shap`, expected one of metric, tags, shape, start, every, \
-             gaps, type, interval, noise, seed",
+            "3:5: unknown field `shap`, expected one of metric, tags, shape, start, every, gaps",
         );
         refused(
             "series:\n  - metric: m\n    shape: {constant: x}\n",

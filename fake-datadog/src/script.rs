@@ -1,32 +1,20 @@
 //! Scripted series: values computed when somebody asks.
 
-mod random;
-mod validate;
-mod value;
-
-use std::collections::BTreeMap;
-
-use jiff::Timestamp;
+use std::{collections::BTreeMap, f64::consts::TAU};
 
 use crate::{
-    clock::ScenarioClock,
-    control::{InvalidScript, MetricType, Script, Start},
+    control::{InvalidScript, Script, Shape, Span},
     expr::{data::Source, scope::Scope},
-    script::random::Seed,
     store::RETENTION,
-    tags::Tags,
+    tags::{Tags, normalise_metric},
 };
 
-pub(crate) use crate::script::validate::validate;
-
 /// Most scripts at a time; more of them is a harness gone wild.
-const MAX_SCRIPTS: usize = 50_000;
+const MAX_SCRIPTS: usize = 10_000;
 
 /// The scripts in force by metric and tags.
 #[derive(Debug, Default)]
 pub(crate) struct Scripts {
-    /// What all their randomness derives from.
-    seed: u64,
     running: BTreeMap<(String, Tags), Running>,
 }
 
@@ -34,37 +22,23 @@ pub(crate) struct Scripts {
 #[derive(Clone, Debug)]
 struct Running {
     script: Script,
-    seed: Seed,
-    /// The second of its first point, Unix time.
-    first: i64,
-    /// Scenario time of the shape's time zero.
-    zero: f64,
+    /// Unix seconds.
+    origin: i64,
 }
 
 impl Scripts {
-    /// No scripts yet, with the seed of those to come.
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, running: BTreeMap::new() }
-    }
-
-    /// Sets a script at `now` in place of one of the same metric and tags. Returns its tags as
-    /// stored and the second of its first point.
-    pub(crate) fn set(
-        &mut self,
-        clock: &ScenarioClock,
-        now: Timestamp,
-        script: Script,
-    ) -> Result<(Tags, i64), InvalidScript> {
+    /// Sets a script at `now`, Unix seconds, in place of one of the same metric and tags.
+    /// Returns its tags as stored and its time zero.
+    pub(crate) fn set(&mut self, now: i64, script: Script) -> Result<(Tags, i64), InvalidScript> {
         validate(&script)?;
         let tags = Tags::normalise(&script.tags);
         let key = (script.metric.clone(), tags.clone());
         if MAX_SCRIPTS <= self.running.len() && !self.running.contains_key(&key) {
             return Err(InvalidScript::TooMany(MAX_SCRIPTS));
         }
-        let seed = Seed::of(self.seed, &script, &script.metric, &tags);
-        let (first, zero) = origin(clock, now, script.start);
-        self.running.insert(key, Running { script, seed, first, zero });
-        Ok((tags, first))
+        let origin = script.start.resolve(now);
+        self.running.insert(key, Running { script, origin });
+        Ok((tags, origin))
     }
 
     /// Removes scripts: all, those of a metric, or the one with exactly these tags.
@@ -87,7 +61,6 @@ impl Scripts {
     /// included, as far as they lie in the [`RETENTION`] before `now`; all Unix seconds.
     pub(crate) fn sources(
         &self,
-        clock: &ScenarioClock,
         now: i64,
         metric: &str,
         scope: &Scope,
@@ -98,80 +71,106 @@ impl Scripts {
         self.running
             .iter()
             .filter(|((its_metric, tags), _)| its_metric == metric && scope.matches(tags))
-            .map(|((_, tags), running)| Source {
-                tags: tags.clone(),
-                kind: running.script.kind.into(),
-                interval: running.interval(),
-                points: running.points(clock, from, to),
-            })
+            .map(|((_, tags), running)| Source::gauge(tags.clone(), running.points(from, to)))
             .collect()
     }
 }
 
 impl Running {
-    /// Points at the first second and every `every` after it, as far as `from..=to` holds them.
-    fn points(&self, clock: &ScenarioClock, from: i64, to: i64) -> Vec<(i64, f64)> {
+    /// Points at the origin and every `every` after it, as far as `from..=to` holds them.
+    fn points(&self, from: i64, to: i64) -> Vec<(i64, f64)> {
         let every = self.script.every.as_secs().max(1);
-        let skipped = from.saturating_sub(self.first).max(0).saturating_add(every - 1) / every;
-        let first = self.first.saturating_add(skipped.saturating_mul(every));
+        let skipped = from.saturating_sub(self.origin).max(0).saturating_add(every - 1) / every;
+        let first = self.origin.saturating_add(skipped.saturating_mul(every));
         let count = if first <= to { (to - first) / every + 1 } else { 0 };
         (0..count)
-            .filter_map(|index| {
-                let time = first + index * every;
-                let elapsed = elapsed(clock.at_second(time) - self.zero)?;
-                let index = u64::try_from(skipped.saturating_add(index)).ok()?;
-                Some((time, self.value(elapsed, index)?))
-            })
+            .map(|index| first + index * every)
+            .filter_map(|time| Some((time, self.value(time - self.origin)?)))
             .collect()
     }
 
-    /// The value of the point of a number, `elapsed` after the shape's time zero; `None` where
-    /// there is no point.
-    fn value(&self, elapsed: std::time::Duration, index: u64) -> Option<f64> {
+    /// The value `elapsed` seconds after the origin; `None` where there is no point.
+    fn value(&self, elapsed: i64) -> Option<f64> {
+        let elapsed = std::time::Duration::from_secs(u64::try_from(elapsed).ok()?);
         let in_gap = self.script.gaps.iter().any(|gap| {
             let at = gap.at.as_duration();
             at <= elapsed && elapsed < at.saturating_add(gap.length.as_duration())
         });
-        if in_gap {
-            return None;
-        }
-        let value = value::value(&self.script.shape, self.seed, elapsed.into())?;
-        Some(value + self.script.noise * self.seed.noise(index))
-    }
-
-    /// Interval of the points as submitted, in seconds.
-    fn interval(&self) -> Option<u32> {
-        let own = match self.script.kind {
-            MetricType::Gauge => None,
-            MetricType::Rate | MetricType::Count => Some(self.script.every),
-        };
-        u32::try_from(self.script.interval.or(own)?.as_secs()).ok()
+        if in_gap { None } else { value(&self.script.shape, elapsed.into()) }
     }
 }
 
-/// The second of the first point, and the shape's time zero in scenario time.
-fn origin(clock: &ScenarioClock, now: Timestamp, start: Start) -> (i64, f64) {
-    let second = now.as_second();
-    #[expect(clippy::cast_possible_truncation, reason = "spans are of ten years at most")]
-    let real = |span| clock.real_seconds(now, span).floor() as i64;
-    let seconds = |span: crate::control::Span| span.as_duration().as_secs_f64();
-    match start {
-        Start::Now => (second, clock.at_second(second)),
-        Start::Ago(span) => {
-            (second.saturating_sub(real(span)), clock.at_second(second) - seconds(span))
+/// The value of a shape `elapsed` after its start.
+fn value(shape: &Shape, elapsed: Span) -> Option<f64> {
+    let part_of = |span: Span| elapsed.as_duration().div_duration_f64(span.as_duration());
+    match shape {
+        Shape::Constant(value) => Some(*value),
+        Shape::Step(steps) => {
+            steps.iter().rev().find(|step| step.at <= elapsed).map(|step| step.value)
         }
-        Start::In(span) => {
-            (second.saturating_add(real(span)), clock.at_second(second) + seconds(span))
+        Shape::Ramp { from, to, over } => Some(from + (to - from) * part_of(*over).min(1.0)),
+        Shape::Sine { mean, amplitude, period } => {
+            Some(mean + amplitude * (TAU * part_of(*period)).sin())
         }
-        Start::At(time) => (time.as_second(), clock.at_second(time.as_second())),
+        Shape::Replay { values, each, repeat } => {
+            let index = elapsed.as_duration().as_nanos() / each.as_duration().as_nanos().max(1);
+            let index = usize::try_from(index).ok()?;
+            let index = if *repeat { index.checked_rem(values.len())? } else { index };
+            values.get(index).copied().flatten()
+        }
     }
 }
 
-/// Scenario seconds as a duration, without the dust of floating point: microseconds.
-fn elapsed(seconds: f64) -> Option<std::time::Duration> {
-    #[expect(clippy::cast_possible_truncation, reason = "a cast of floats saturates")]
-    let micros = (seconds * 1e6).round() as i64;
-    Some(std::time::Duration::from_micros(u64::try_from(micros).ok()?))
+/// Refuses what no series can be made of.
+pub(crate) fn validate(script: &Script) -> Result<(), InvalidScript> {
+    if normalise_metric(&script.metric).as_deref() != Some(&script.metric) {
+        return Err(InvalidScript::Metric(script.metric.clone()));
+    }
+    let every = script.every.as_duration();
+    if every.as_secs() == 0 || every.subsec_nanos() != 0 {
+        return Err(InvalidScript::Every(script.every));
+    }
+    for gap in &script.gaps {
+        not_zero("the length of a gap", gap.length)?;
+    }
+    match &script.shape {
+        Shape::Constant(value) => all_finite([*value]),
+        Shape::Step(steps) => {
+            if steps.is_empty() {
+                return Err(InvalidScript::NoValues("step"));
+            }
+            if let Some(pair) = steps.windows(2).find(|pair| pair[1].at <= pair[0].at) {
+                return Err(InvalidScript::StepOrder { earlier: pair[0].at, later: pair[1].at });
+            }
+            all_finite(steps.iter().map(|step| step.value))
+        }
+        Shape::Ramp { from, to, over } => {
+            not_zero("over", *over)?;
+            all_finite([*from, *to])
+        }
+        Shape::Sine { mean, amplitude, period } => {
+            not_zero("period", *period)?;
+            all_finite([*mean, *amplitude])
+        }
+        Shape::Replay { values, each, repeat: _ } => {
+            not_zero("each", *each)?;
+            if values.is_empty() {
+                return Err(InvalidScript::NoValues("replay"));
+            }
+            all_finite(values.iter().flatten().copied())
+        }
+    }
+}
+
+fn not_zero(what: &'static str, span: Span) -> Result<(), InvalidScript> {
+    if span == Span::default() { Err(InvalidScript::ZeroSpan(what)) } else { Ok(()) }
+}
+
+fn all_finite(values: impl IntoIterator<Item = f64>) -> Result<(), InvalidScript> {
+    match values.into_iter().find(|value| !value.is_finite()) {
+        Some(value) => Err(InvalidScript::NotFinite(value)),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -14,10 +14,7 @@ use url::Url;
 
 use crate::{
     api,
-    control::{
-        Accepted, Clock, ClockChange, Fault, FaultList, InvalidFault, InvalidScript, RequestLog,
-        Script,
-    },
+    control::{Accepted, Fault, FaultList, InvalidFault, InvalidScript, RequestLog, Script},
     expr::data::Kind,
     keys::Keys,
     scenario::{InvalidScenario, Scenario},
@@ -106,16 +103,6 @@ impl FakeDatadog {
     /// Removes every scripted series. Returns how many there were.
     pub fn clear_scripts(&self) -> usize {
         self.shared.remove_scripts(None, None)
-    }
-
-    /// Where the scenario is.
-    pub fn clock(&self) -> Clock {
-        self.shared.clock(Timestamp::now())
-    }
-
-    /// Changes the scenario's speed, or skips a span of it.
-    pub fn set_clock(&self, change: ClockChange) -> Clock {
-        self.shared.set_clock(Timestamp::now(), change)
     }
 
     /// Puts a fault in force, in place of one of the same name.

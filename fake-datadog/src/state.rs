@@ -1,15 +1,16 @@
 //! Everything that a running fake knows, behind one lock.
 
+mod intake;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clock::ScenarioClock,
     control::{
-        Accepted, Clock, ClockChange, Fault, FaultList, Health, InvalidFault, InvalidScript,
-        RecordedRequest, RequestLog, Script,
+        Accepted, Fault, FaultList, Health, InvalidFault, InvalidScript, RecordedRequest,
+        RequestLog, Script,
     },
     expr::{
         data::{Data, Source},
@@ -43,9 +44,8 @@ struct Inner {
 }
 
 /// What changes, and what a reset takes back.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    clock: ScenarioClock,
     scripts: Scripts,
     faults: Faults,
     recorder: Recorder,
@@ -81,11 +81,6 @@ impl Shared {
         self.store_mut().insert(now.as_second(), submission);
     }
 
-    /// Counts points that were refused.
-    pub(crate) fn drop_points(&self, count: usize) {
-        self.store_mut().drop_points(count);
-    }
-
     /// What is known at `now`, with all points moved `stale_by` seconds into the past.
     pub(crate) fn data(&self, now: Timestamp, stale_by: i64) -> impl Data {
         Known { shared: self, now: now.as_second(), stale_by }
@@ -93,9 +88,7 @@ impl Shared {
 
     pub(crate) fn script(&self, now: Timestamp, script: Script) -> Result<Accepted, InvalidScript> {
         let metric = script.metric.clone();
-        let mut state = self.lock();
-        let State { clock, scripts, .. } = &mut *state;
-        let (tags, origin) = scripts.set(clock, now, script)?;
+        let (tags, origin) = self.lock().scripts.set(now.as_second(), script)?;
         let tags = tags.iter().map(str::to_owned).collect();
         // Out of jiff's years -9999 to 9999 only when the clock itself is.
         Ok(Accepted { metric, tags, start: Timestamp::from_second(origin).unwrap_or(now) })
@@ -103,16 +96,6 @@ impl Shared {
 
     pub(crate) fn remove_scripts(&self, metric: Option<&str>, tags: Option<&Tags>) -> usize {
         self.lock().scripts.remove(metric, tags)
-    }
-
-    pub(crate) fn clock(&self, now: Timestamp) -> Clock {
-        self.lock().clock.read(now)
-    }
-
-    pub(crate) fn set_clock(&self, now: Timestamp, change: ClockChange) -> Clock {
-        let clock = &mut self.lock().clock;
-        clock.apply(now, change);
-        clock.read(now)
     }
 
     pub(crate) fn fault(&self, now: Timestamp, fault: Fault) -> Result<(), InvalidFault> {
@@ -192,11 +175,7 @@ impl Data for Known<'_> {
         let from = window.from.saturating_add(self.stale_by);
         let to = window.to.saturating_add(self.stale_by);
         let mut sources = self.shared.store().sources(metric, scope, from, to);
-        {
-            let state = self.shared.lock();
-            let State { clock, scripts, .. } = &*state;
-            sources.extend(scripts.sources(clock, self.now, metric, scope, from, to));
-        }
+        sources.extend(self.shared.lock().scripts.sources(self.now, metric, scope, from, to));
         for (time, _) in sources.iter_mut().flat_map(|source| &mut source.points) {
             *time -= self.stale_by;
         }
@@ -206,14 +185,9 @@ impl Data for Known<'_> {
 
 impl State {
     fn new(now: Timestamp, scenario: &Scenario) -> Result<Self, InvalidScenario> {
-        let mut state = Self {
-            clock: ScenarioClock::new(now, scenario.time_scale),
-            scripts: Scripts::new(scenario.seed),
-            faults: Faults::new(scenario.seed, scenario.time_scale.get()),
-            recorder: Recorder::default(),
-        };
+        let mut state = Self::default();
         for (index, script) in scenario.series.iter().enumerate() {
-            let set = state.scripts.set(&state.clock, now, script.clone());
+            let set = state.scripts.set(now.as_second(), script.clone());
             set.map_err(|source| InvalidScenario::Script { index, source })?;
         }
         for (index, fault) in scenario.faults.iter().enumerate() {

@@ -7,8 +7,10 @@
 //! A point of a regular series takes 8 bytes and a share of its run's 64; `docs/benchmarks.md`
 //! has what was measured.
 
+mod metadata;
 mod metric;
 mod points;
+mod reports;
 
 use std::collections::BTreeMap;
 
@@ -17,7 +19,11 @@ use crate::{
         data::{Kind, Source},
         scope::Scope,
     },
-    store::metric::{Metric, Series},
+    store::{
+        metadata::Metadata,
+        metric::{Metric, Series},
+        reports::Reports,
+    },
     tags::Tags,
 };
 
@@ -37,6 +43,9 @@ pub const MAX_POINTS: usize = 32_000_000;
 /// Most values of a distribution in one second; further ones are dropped and counted.
 pub const MAX_VALUES_PER_SECOND: usize = 1000;
 
+/// Most metrics of which anything but points is known; a metric has a series at least.
+const MAX_METADATA: usize = MAX_SERIES;
+
 /// A point older than this many seconds is refused (Datadog docs, "Submit metrics").
 const MAX_AGE: i64 = 3600;
 
@@ -55,6 +64,9 @@ pub(crate) struct Store {
     dropped: u64,
     swept_at: i64,
     limits: Limits,
+    /// By metric.
+    metadata: BTreeMap<String, Metadata>,
+    reports: Reports,
 }
 
 /// What bounds the memory; the public constants, but less in tests.
@@ -109,6 +121,30 @@ impl Store {
         self.points = self.points + series.points.len() - points_before;
         self.series += of_metric.len() - series_before;
         self.drop_points(refused);
+    }
+
+    /// Takes type and unit of a metric from a submission.
+    pub(crate) fn learn(&mut self, metric: &str, kind: Option<Kind>, unit: Option<&str>) {
+        if kind.is_none() && unit.is_none() {
+            return;
+        }
+        if let Some(metadata) = self.metadata.get_mut(metric) {
+            metadata.learn(kind, unit);
+        } else if self.metadata.len() < MAX_METADATA {
+            let mut metadata = Metadata::default();
+            metadata.learn(kind, unit);
+            self.metadata.insert(metric.to_owned(), metadata);
+        }
+    }
+
+    /// Service checks and events.
+    pub(crate) fn reports(&self) -> &Reports {
+        &self.reports
+    }
+
+    /// Service checks and events, to add to them.
+    pub(crate) fn reports_mut(&mut self) -> &mut Reports {
+        &mut self.reports
     }
 
     /// Counts points that were refused before they got here.
@@ -191,7 +227,16 @@ impl Default for Store {
             points: MAX_POINTS,
             points_per_series: MAX_POINTS_PER_SERIES,
         };
-        Self { metrics: BTreeMap::new(), series: 0, points: 0, dropped: 0, swept_at: 0, limits }
+        Self {
+            metrics: BTreeMap::new(),
+            series: 0,
+            points: 0,
+            dropped: 0,
+            swept_at: 0,
+            limits,
+            metadata: BTreeMap::new(),
+            reports: Reports::default(),
+        }
     }
 }
 

@@ -168,7 +168,7 @@ async fn submitted_points_can_be_queried_whatever_the_encoding() {
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::ACCEPTED, "{encoding}");
         assert_eq!(response.headers()["content-type"], "text/json");
-        assert_eq!(response.text().await.unwrap(), r#"{"status":"ok"}"#);
+        assert_eq!(response.text().await.unwrap(), r#"{"status": "ok"}"#);
         let query = format!("avg:{metric}{{env:prod,host:web-1}}.rollup(1)");
         assert_eq!(last_value(&fake, &query).await, json!(4.5), "{encoding}");
     };

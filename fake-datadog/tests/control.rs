@@ -4,7 +4,7 @@
 
 use fake_datadog::{
     FakeDatadog, Scenario, StartError,
-    control::{ClockChange, Effect, Endpoint, Fault, Script, Shape, Span, StatusEffect, TimeScale},
+    control::{Effect, Endpoint, Fault, Script, Shape, Span, StatusEffect},
 };
 use insta::assert_snapshot;
 use reqwest::{Response, StatusCode};
@@ -39,22 +39,6 @@ async fn a_script_is_served_until_it_is_removed() {
 }
 
 #[tokio::test]
-async fn the_scenario_can_be_held_and_moved_on() {
-    let fake = start(scenario(
-        "{time_scale: 0, series: [{metric: m, shape: {step: [{at: 0s, value: 1}, {at: 1h, value: 2}]}}]}",
-    ))
-    .await;
-    let control = control(&fake);
-    assert_eq!(last_value(&fake, "avg:m{*}").await, json!(1.0));
-    let skipped = ClockChange { advance: Some(Span::from_secs(3600)), time_scale: None };
-    assert!((control.set_clock(&skipped).await.unwrap().elapsed_s - 3600.0).abs() < 1e-6);
-    let (before, after) = (fake.clock(), control.clock().await.unwrap());
-    assert!((before.elapsed_s - after.elapsed_s).abs() < 1e-6, "it stands still");
-    let scale = ClockChange { advance: None, time_scale: Some(TimeScale::REAL) };
-    assert_eq!(fake.set_clock(scale).time_scale, TimeScale::REAL);
-}
-
-#[tokio::test]
 async fn control_calls_that_make_no_sense_say_why() {
     let fake = fake().await;
     let http = reqwest::Client::new();
@@ -63,14 +47,13 @@ async fn control_calls_that_make_no_sense_say_why() {
         golden(http.put(url).body(body.to_owned())).await
     };
     let series = "fake/series";
-    assert_snapshot!(put(series, r#"{"metric": "m", "shape": {"saw": 1}}"#).await, @r#"400 {"error":"bad script: unknown variant `saw`, expected one of `constant`, `step`, `ramp`, `sine`, `random_walk`, `burst`, `replay` at line 1 column 31"}"#);
+    assert_snapshot!(put(series, r#"{"metric": "m", "shape": {"saw": 1}}"#).await, @r#"400 {"error":"bad script: unknown variant `saw`, expected one of `constant`, `step`, `ramp`, `sine`, `replay` at line 1 column 31"}"#);
     assert_snapshot!(put(series, r#"{"metric": "1", "shape": {"constant": 1}}"#).await, @r#"400 {"error":"metric `1` is no metric name: letters, digits, `_` and `.`, beginning with a letter"}"#);
     assert_snapshot!(put("fake/faults", r#"{"name": "f", "effect": "boom"}"#).await, @r#"400 {"error":"bad fault: unknown variant `boom`, expected one of `status`, `delay`, `latency`, `slow_body`, `truncated_body`, `malformed_json`, `content_type`, `nan_points`, `null_points`, `connection_reset`, `tls_failure`, `key_revoked`, `query_error`, `query_timeout`, `empty`, `stale`, `clock_skew` at line 1 column 30"}"#);
     assert_snapshot!(put("fake/faults", r#"{"name": "", "effect": "empty"}"#).await, @r#"400 {"error":"a fault needs a name that is not blank"}"#);
     assert_snapshot!(put("fake/nothing", "").await, @r#"404 {"error":"no control call `/fake/nothing`"}"#);
     let url = fake.url().join("fake/series?tags=a:b").unwrap();
     assert_snapshot!(golden(http.delete(url)).await, @r#"400 {"error":"parameter `tags` needs `metric` beside it"}"#);
-    assert_snapshot!(put("fake/clock", r#"{"time_scale": -1}"#).await, @r#"400 {"error":"bad clock change: time scale `-1` must be from 0 to 86400 seconds of the scenario per real second at line 1 column 18"}"#);
     let refused = control(&fake).fault(&Fault::new("f", Effect::status(42))).await.unwrap_err();
     let refused = refused.to_string();
     assert!(refused.ends_with("400: status code `42` must be from 200 to 599"), "{refused}");

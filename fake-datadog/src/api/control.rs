@@ -14,10 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::request::Params,
-    control::{
-        Accepted, Clock, ClockChange, Fault, FaultList, Health, Problem, Removed, RequestLog,
-        Script,
-    },
+    control::{Accepted, Fault, FaultList, Health, Problem, Removed, RequestLog, Script},
     state::Shared,
     tags::Tags,
 };
@@ -26,7 +23,6 @@ pub(crate) fn routes() -> Router<Shared> {
     Router::new()
         .route("/series", put(set_script).delete(remove_scripts))
         .route("/faults", put(set_fault).get(faults).delete(clear_faults))
-        .route("/clock", get(clock).put(set_clock))
         .route("/requests", get(requests))
         .route("/reset", post(reset))
         .route("/health", get(health))
@@ -61,15 +57,6 @@ async fn clear_faults(State(shared): State<Shared>, uri: Uri) -> Json<Removed> {
 
 async fn faults(State(shared): State<Shared>) -> Json<FaultList> {
     Json(shared.faults(Timestamp::now()))
-}
-
-async fn clock(State(shared): State<Shared>) -> Json<Clock> {
-    Json(shared.clock(Timestamp::now()))
-}
-
-async fn set_clock(State(shared): State<Shared>, body: Bytes) -> Result<Json<Clock>, Refused> {
-    let change: ClockChange = parse("clock change", &body)?;
-    Ok(Json(shared.set_clock(Timestamp::now(), change)))
 }
 
 async fn requests(State(shared): State<Shared>) -> Json<RequestLog> {

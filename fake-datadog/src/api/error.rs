@@ -8,7 +8,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{control::StatusEffect, keys::Refusal};
+use crate::{control::StatusEffect, intake, keys::Refusal};
 
 /// Why a request to Datadog's API is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub(crate) enum ApiError {
     Payload(String),
     /// A body above the limits: 413, long form.
     TooLarge,
+    /// A body that does not come to an end: 408, long form.
+    SlowBody,
     /// A content encoding that the endpoint does not know: 415.
     Encoding(String),
     /// No such path: 404.
@@ -39,6 +41,16 @@ pub(crate) enum ApiError {
 impl From<Refusal> for ApiError {
     fn from(_: Refusal) -> Self {
         Self::Forbidden
+    }
+}
+
+impl From<intake::Refusal> for ApiError {
+    fn from(refusal: intake::Refusal) -> Self {
+        match refusal {
+            intake::Refusal::Encoding(encoding) => Self::Encoding(encoding),
+            intake::Refusal::TooLarge => Self::TooLarge,
+            intake::Refusal::Payload(reason) => Self::Payload(reason),
+        }
     }
 }
 
@@ -63,6 +75,7 @@ impl IntoResponse for ApiError {
                 long(StatusCode::BAD_REQUEST, &text)
             }
             Self::TooLarge => long(StatusCode::PAYLOAD_TOO_LARGE, "Payload too large"),
+            Self::SlowBody => long(StatusCode::REQUEST_TIMEOUT, "Request timeout"),
             Self::Encoding(encoding) => {
                 let text = format!("Unsupported Content-Encoding: {encoding}");
                 short(StatusCode::UNSUPPORTED_MEDIA_TYPE, &text)
@@ -70,6 +83,21 @@ impl IntoResponse for ApiError {
             Self::NotFound => short(StatusCode::NOT_FOUND, "Not found"),
             Self::MethodNotAllowed => short(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
         }
+    }
+}
+
+/// The same refusal by an endpoint of version 2, which has `errors` alone in its body
+/// (`OpenAPI` v2, `APIErrorResponse`).
+pub(crate) fn short_form(error: ApiError) -> Response {
+    match error {
+        ApiError::Forbidden => short(StatusCode::FORBIDDEN, "Forbidden"),
+        ApiError::TooLarge => short(StatusCode::PAYLOAD_TOO_LARGE, "Payload too large"),
+        ApiError::SlowBody => short(StatusCode::REQUEST_TIMEOUT, "Request timeout"),
+        ApiError::Payload(reason) => {
+            let text = format!("Payload is not in the expected format: {reason}");
+            short(StatusCode::BAD_REQUEST, &text)
+        }
+        other => other.into_response(),
     }
 }
 

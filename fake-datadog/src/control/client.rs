@@ -4,9 +4,7 @@ use reqwest::Method;
 use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
 
-use crate::control::{
-    Accepted, Clock, ClockChange, Fault, FaultList, Health, Problem, Removed, RequestLog, Script,
-};
+use crate::control::{Accepted, Fault, FaultList, Health, Problem, Removed, RequestLog, Script};
 
 /// Talks to the control API of one fake.
 ///
@@ -91,16 +89,6 @@ impl Client {
     /// Lifts every fault.
     pub async fn clear_faults(&self) -> Result<Removed, ClientError> {
         self.call(Method::DELETE, "/fake/faults", NO_BODY).await
-    }
-
-    /// Where the scenario is.
-    pub async fn clock(&self) -> Result<Clock, ClientError> {
-        self.call(Method::GET, "/fake/clock", NO_BODY).await
-    }
-
-    /// Changes the scenario's speed, or skips a span of it.
-    pub async fn set_clock(&self, change: &ClockChange) -> Result<Clock, ClientError> {
-        self.call(Method::PUT, "/fake/clock", Some(change)).await
     }
 
     /// What clients asked so far.

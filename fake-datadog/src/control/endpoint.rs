@@ -1,22 +1,10 @@
 //! The endpoints of Datadog's API that the fake serves, by name.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A family of requests.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    JsonSchema,
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Endpoint {

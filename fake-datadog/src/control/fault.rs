@@ -4,7 +4,6 @@ mod effect;
 mod invalid;
 
 use jiff::Timestamp;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::control::fault::{
@@ -14,7 +13,7 @@ pub use crate::control::fault::{
 use crate::control::{Endpoint, Span};
 
 /// A fault: what to do to which requests, when, and to how many of them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// Name by which it is replaced and lifted.

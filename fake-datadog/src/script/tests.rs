@@ -1,23 +1,7 @@
 use super::*;
-use crate::{
-    control::{Gap, Shape, Span, Step, TimeScale},
-    expr::data::Kind,
-};
+use crate::control::{Gap, Start, Step};
 
 const ORIGIN: i64 = 1_800_000_000;
-
-fn origin() -> Timestamp {
-    Timestamp::from_second(ORIGIN).unwrap()
-}
-
-fn clock() -> ScenarioClock {
-    ScenarioClock::new(origin(), TimeScale::REAL)
-}
-
-/// Sets a script at [`ORIGIN`].
-fn set(scripts: &mut Scripts, script: Script) {
-    scripts.set(&clock(), origin(), script).unwrap();
-}
 
 fn script(shape: Shape) -> Script {
     Script::new("m", ["K:V"], shape)
@@ -26,16 +10,13 @@ fn script(shape: Shape) -> Script {
 /// The points of a script that is set at [`ORIGIN`], seen 20 s later, in seconds since then.
 #[track_caller]
 fn check(script: Script, from: i64, to: i64, expected: &[(i64, f64)]) {
-    assert_eq!(points(0, &clock(), script, from, to), expected);
-}
-
-/// The points of a script of `m` under a seed and a clock.
-fn points(seed: u64, clock: &ScenarioClock, script: Script, from: i64, to: i64) -> Vec<(i64, f64)> {
-    let mut scripts = Scripts::new(seed);
-    scripts.set(clock, origin(), script).unwrap();
+    let mut scripts = Scripts::default();
+    scripts.set(ORIGIN, script).unwrap();
     let scope = Scope::everything();
-    let sources = scripts.sources(clock, ORIGIN + 20, "m", &scope, ORIGIN + from, ORIGIN + to);
-    sources[0].points.iter().map(|(time, value)| (time - ORIGIN, *value)).collect()
+    let sources = scripts.sources(ORIGIN + 20, "m", &scope, ORIGIN + from, ORIGIN + to);
+    let points: Vec<_> =
+        sources[0].points.iter().map(|(time, value)| (time - ORIGIN, *value)).collect();
+    assert_eq!(points, expected);
 }
 
 #[track_caller]
@@ -91,8 +72,8 @@ fn a_start_in_the_past_gives_a_history() {
 fn nothing_reaches_back_beyond_the_retention() {
     let mut scripts = Scripts::default();
     let long_ago = Start::Ago(Span::from_secs(10 * 24 * 3600));
-    set(&mut scripts, script(Shape::Constant(1.0)).starting(long_ago));
-    let sources = scripts.sources(&clock(), ORIGIN, "m", &Scope::everything(), 0, i64::MAX);
+    scripts.set(ORIGIN, script(Shape::Constant(1.0)).starting(long_ago)).unwrap();
+    let sources = scripts.sources(ORIGIN, "m", &Scope::everything(), 0, i64::MAX);
     assert_eq!(sources[0].points.len(), usize::try_from(RETENTION).unwrap() + 1);
 }
 
@@ -111,8 +92,7 @@ fn a_ramp_ends_level() {
 #[test]
 fn a_sine_starts_at_its_mean_and_goes_up() {
     let shape = Shape::Sine { mean: 10.0, amplitude: 4.0, period: Span::from_secs(4) };
-    let seed = Seed::of(0, &script(shape.clone()), "m", &Tags::default());
-    let at = |secs| value::value(&shape, seed, Span::from_secs(secs)).unwrap();
+    let at = |secs| value(&shape, Span::from_secs(secs)).unwrap();
     let expected = [10.0, 14.0, 10.0, 6.0, 10.0];
     for (secs, expected) in (0..).zip(expected) {
         assert!((at(secs) - expected).abs() < 1e-9, "{secs}");
@@ -131,56 +111,6 @@ fn a_replay_ends_or_repeats_and_null_is_no_point() {
 }
 
 #[test]
-fn bursts_come_back_and_the_first_begins_at_the_start() {
-    let (every, length) = (Span::from_secs(4), Span::from_secs(2));
-    let burst = Shape::Burst { base: 1.0, height: 9.0, every, length };
-    check(script(burst), 0, 5, &[(0, 10.0), (1, 10.0), (2, 1.0), (3, 1.0), (4, 10.0), (5, 10.0)]);
-}
-
-fn walk() -> Script {
-    let each = Span::from_secs(1);
-    let shape = Shape::RandomWalk { start: 5.0, step: 3.0, each, min: 0.0, max: 10.0 };
-    script(shape).starting(Start::Ago(Span::from_secs(1000))).noise(0.5)
-}
-
-#[test]
-fn a_random_walk_follows_from_the_seed_whoever_asked_before() {
-    let all = points(7, &clock(), walk(), -1000, 20);
-    assert_eq!(all.len(), 1021);
-    assert!((all[0].1 - 5.0).abs() <= 0.5);
-    assert!(all.iter().all(|(_, value)| (-0.5..=10.5).contains(value)));
-    assert_eq!(points(7, &clock(), walk(), -300, -200), all[700..=800]);
-    assert_ne!(points(8, &clock(), walk(), -1000, 20), all);
-}
-
-#[test]
-fn at_another_time_scale_only_the_points_are_at_real_times() {
-    let minute = ScenarioClock::new(origin(), TimeScale::new(60.0).unwrap());
-    let steps = Shape::Step(vec![step(0, 1.0), step(120, 2.0)]);
-    let mut fast = script(steps).starting(Start::Ago(Span::from_secs(60)));
-    fast.gaps = vec![Gap { at: Span::from_secs(180), length: Span::from_secs(60) }];
-    assert_eq!(
-        points(0, &minute, fast, -5, 4),
-        [(-1, 1.0), (0, 1.0), (1, 2.0), (3, 2.0), (4, 2.0)]
-    );
-}
-
-#[test]
-fn rates_and_counts_have_an_interval_and_gauges_only_one_of_their_own() {
-    let interval = |script: Script| {
-        let mut scripts = Scripts::default();
-        set(&mut scripts, script);
-        let sources = scripts.sources(&clock(), ORIGIN, "m", &Scope::everything(), 0, 0);
-        (sources[0].kind, sources[0].interval)
-    };
-    let of = |kind| script(Shape::Constant(1.0)).every(Span::from_secs(10)).of_type(kind);
-    assert_eq!(interval(of(MetricType::Gauge)), (Kind::Gauge, None));
-    assert_eq!(interval(of(MetricType::Rate)), (Kind::Rate, Some(10)));
-    let own = Script { interval: Some(Span::from_secs(60)), ..of(MetricType::Count) };
-    assert_eq!(interval(own), (Kind::Count, Some(60)));
-}
-
-#[test]
 fn gaps_have_no_points() {
     let mut gappy = script(Shape::Constant(1.0));
     gappy.gaps = vec![Gap { at: Span::from_secs(1), length: Span::from_secs(2) }];
@@ -191,9 +121,9 @@ fn gaps_have_no_points() {
 fn a_script_is_replaced_and_removed_by_metric_and_tags() {
     let mut scripts = Scripts::default();
     for tags in [vec!["a:b"], vec!["A:B"], vec!["c:d"], vec![]] {
-        set(&mut scripts, Script::new("m", tags, Shape::Constant(1.0)));
+        scripts.set(ORIGIN, Script::new("m", tags, Shape::Constant(1.0))).unwrap();
     }
-    set(&mut scripts, Script::new("n", ["a:b"], Shape::Constant(1.0)));
+    scripts.set(ORIGIN, Script::new("n", ["a:b"], Shape::Constant(1.0))).unwrap();
     assert_eq!(scripts.len(), 4);
     assert_eq!(scripts.remove(Some("m"), Some(&Tags::normalise(["a:b"]))), 1);
     assert_eq!(scripts.remove(Some("m"), Some(&Tags::default())), 1);
@@ -219,8 +149,4 @@ fn scripts_without_sense_are_refused() {
     refused(&script(Shape::Constant(f64::NAN)), "value `NaN` must be finite");
     let sine = Shape::Sine { mean: 0.0, amplitude: 1.0, period: Span::default() };
     refused(&script(sine), "period must be longer than 0s");
-    refused(&script(Shape::Constant(1.0)).noise(-1.0), "noise `-1` must not be below 0");
-    let each = Span::from_secs(1);
-    let walk = Shape::RandomWalk { start: 5.0, step: 1.0, each, min: 0.0, max: 4.0 };
-    refused(&script(walk), "random_walk needs min `0` below max `4` and start `5` within them");
 }
