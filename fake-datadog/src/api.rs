@@ -8,7 +8,10 @@
 mod control;
 mod distribution_points;
 mod error;
+mod filter;
 mod inject;
+mod metrics;
+mod metrics_v2;
 mod query;
 mod receive;
 mod reports;
@@ -57,6 +60,8 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(series_v2::routes())
         .merge(distribution_points::routes())
         .merge(reports::routes())
+        .merge(metrics::routes())
+        .merge(metrics_v2::routes())
         .merge(validate::routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)

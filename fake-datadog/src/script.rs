@@ -1,5 +1,7 @@
 //! Scripted series: values computed when somebody asks.
 
+mod begun;
+
 use std::{collections::BTreeMap, f64::consts::TAU};
 
 use crate::{

@@ -1,5 +1,6 @@
 //! Everything that a running fake knows, behind one lock.
 
+mod catalog;
 mod intake;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -7,6 +7,7 @@
 //! A point of a regular series takes 8 bytes and a share of its run's 64; `docs/benchmarks.md`
 //! has what was measured.
 
+mod catalog;
 mod metadata;
 mod metric;
 mod points;
@@ -20,12 +21,13 @@ use crate::{
         scope::Scope,
     },
     store::{
-        metadata::Metadata,
         metric::{Metric, Series},
         reports::Reports,
     },
     tags::Tags,
 };
+
+pub(crate) use metadata::Metadata;
 
 /// How long a point is kept at least, in seconds. Scripted series reach back as far.
 pub const RETENTION: i64 = 4 * 3600;
@@ -121,20 +123,6 @@ impl Store {
         self.points = self.points + series.points.len() - points_before;
         self.series += of_metric.len() - series_before;
         self.drop_points(refused);
-    }
-
-    /// Takes type and unit of a metric from a submission.
-    pub(crate) fn learn(&mut self, metric: &str, kind: Option<Kind>, unit: Option<&str>) {
-        if kind.is_none() && unit.is_none() {
-            return;
-        }
-        if let Some(metadata) = self.metadata.get_mut(metric) {
-            metadata.learn(kind, unit);
-        } else if self.metadata.len() < MAX_METADATA {
-            let mut metadata = Metadata::default();
-            metadata.learn(kind, unit);
-            self.metadata.insert(metric.to_owned(), metadata);
-        }
     }
 
     /// Service checks and events.

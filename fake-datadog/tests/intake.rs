@@ -4,7 +4,10 @@
 
 use std::io::Write;
 
-use fake_datadog::{FakeDatadog, keys::DEFAULT_API_KEY};
+use fake_datadog::{
+    FakeDatadog,
+    keys::{DEFAULT_API_KEY, DEFAULT_APP_KEY},
+};
 use flate2::{Compression, write::ZlibEncoder};
 use insta::assert_snapshot;
 use reqwest::RequestBuilder;
@@ -13,7 +16,7 @@ use serde_json::{Value, json};
 #[path = "support/client.rs"]
 mod client;
 
-use crate::client::{fake, golden, last_value, now};
+use crate::client::{constant, fake, get, golden, last_value, now};
 
 fn post(fake: &FakeDatadog, path: &str) -> RequestBuilder {
     let url = fake.url().join(path).unwrap();
@@ -129,4 +132,82 @@ async fn checks_and_events_are_kept_for_the_control_api() {
     assert_eq!(golden(request).await, r#"202 {"status": "ok"}"#);
     let events = control(&fake, "fake/events").await;
     assert_eq!((&events[0]["title"], &events[0]["host"]), (&json!("deployed"), &json!("a")));
+}
+
+// === what there is ===
+
+#[tokio::test]
+async fn active_metrics_are_listed_by_time_host_and_tags() {
+    let fake = fake().await;
+    fake.submit("system.load.1", ["host:a", "env:prod"], &[(now() - 1800, 1.0)]);
+    fake.submit("nginx.requests", ["host:b", "env:test"], &[(now(), 1.0)]);
+    fake.script(constant("queue.depth", "env:test", 1.0)).unwrap();
+    let list = async |parameters: &[(&str, &str)]| {
+        golden(get(&fake, "api/v1/metrics").query(parameters)).await
+    };
+    assert_snapshot!(list(&[("from", "0")]).await, @r#"200 {"metrics":["nginx.requests","queue.depth","system.load.1"],"from":"0"}"#);
+    assert_snapshot!(list(&[("from", "0"), ("host", "a")]).await, @r#"200 {"metrics":["system.load.1"],"from":"0"}"#);
+    assert_snapshot!(list(&[("from", "0"), ("tag_filter", "env IN (test) AND NOT host:a")]).await, @r#"200 {"metrics":["nginx.requests","queue.depth"],"from":"0"}"#);
+    assert_snapshot!(list(&[("from", "0"), ("tag_filter", "env:(")]).await, @r#"400 {"errors":["The value provided for parameter 'tag_filter' is invalid"]}"#);
+    assert_snapshot!(list(&[]).await, @r#"400 {"errors":["The parameter 'from' is required"]}"#);
+    let recent = list(&[("from", &(now() - 60).to_string())]).await;
+    assert!(recent.starts_with(r#"200 {"metrics":["nginx.requests","queue.depth"],"#), "{recent}");
+}
+
+#[tokio::test]
+async fn metrics_and_hosts_are_found_by_a_part_of_their_name() {
+    let fake = fake().await;
+    fake.submit("nginx.requests", ["host:web-1"], &[(now(), 1.0)]);
+    fake.submit("system.load.1", ["host:db-1"], &[(now(), 1.0)]);
+    let search = async |q: &str| golden(get(&fake, "api/v1/search").query(&[("q", q)])).await;
+    assert_snapshot!(search("metrics:load").await, @r#"200 {"results":{"metrics":["system.load.1"]}}"#);
+    assert_snapshot!(search("hosts:web").await, @r#"200 {"results":{"hosts":["web-1"]}}"#);
+    assert_snapshot!(search("1").await, @r#"200 {"results":{"metrics":["system.load.1"],"hosts":["db-1","web-1"]}}"#);
+    assert_snapshot!(golden(get(&fake, "api/v1/search")).await, @r#"400 {"errors":["The parameter 'q' is required"]}"#);
+}
+
+#[tokio::test]
+async fn metadata_is_what_was_set_and_else_what_was_submitted() {
+    let fake = fake().await;
+    let metadata = async || golden(get(&fake, "api/v1/metrics/m")).await;
+    assert_snapshot!(metadata().await, @r#"404 {"errors": ["metric_name not found"]}"#);
+    fake.submit("m", ["a:b"], &[(now(), 1.0)]);
+    assert_snapshot!(metadata().await, @r#"200 {"description":null,"short_name":null,"integration":null,"statsd_interval":null,"per_unit":null,"type":null,"unit":null}"#);
+    let series = json!({"metric": "m", "type": 1, "unit": "byte",
+        "points": [{"timestamp": now(), "value": 1}]});
+    let request = post(&fake, "api/v2/series").json(&json!({ "series": [series] }));
+    assert!(golden(request).await.starts_with("202 "));
+    assert_snapshot!(metadata().await, @r#"200 {"description":null,"short_name":null,"integration":null,"statsd_interval":null,"per_unit":null,"type":"count","unit":"byte"}"#);
+
+    let put = async |path: &str, body: Value| {
+        let url = fake.url().join(path).unwrap();
+        let request = reqwest::Client::new().put(url).json(&body);
+        let keys = [("api_key", DEFAULT_API_KEY), ("application_key", DEFAULT_APP_KEY)];
+        golden(request.query(&keys)).await
+    };
+    // As recorded in `TestMetrics` of `DataDog/datadog-api-client-go`.
+    let change = json!({"description": "description", "per_unit": "second", "type": "rate",
+        "short_name": "short_name", "statsd_interval": 20});
+    assert_snapshot!(put("api/v1/metrics/m", change).await, @r#"200 {"description":"description","short_name":"short_name","integration":null,"statsd_interval":20,"per_unit":"second","type":"rate","unit":"byte"}"#);
+    assert_snapshot!(put("api/v1/metrics/ametric", json!({})).await, @r#"404 {"errors": ["metric_name not found"]}"#);
+}
+
+#[tokio::test]
+async fn version_2_lists_metrics_in_pages_and_tags_of_one() {
+    let fake = fake().await;
+    for metric in ["a", "b", "c"] {
+        fake.submit(metric, [format!("name:{metric}"), "env:prod".to_owned()], &[(now(), 1.0)]);
+    }
+    let list = async |parameters: &[(&str, &str)]| {
+        golden(get(&fake, "api/v2/metrics").query(parameters)).await
+    };
+    assert_snapshot!(list(&[]).await, @r#"200 {"data":[{"type":"metrics","id":"a"},{"type":"metrics","id":"b"},{"type":"metrics","id":"c"}]}"#);
+    assert_snapshot!(list(&[("filter[tags]", "name:b")]).await, @r#"200 {"data":[{"type":"metrics","id":"b"}]}"#);
+    assert_snapshot!(list(&[("filter[configured]", "true")]).await, @r#"200 {"data":[]}"#);
+    assert_snapshot!(list(&[("page[size]", "2")]).await, @r#"200 {"data":[{"type":"metrics","id":"a"},{"type":"metrics","id":"b"}],"meta":{"pagination":{"cursor":null,"next_cursor":"62","limit":2,"type":"cursor_limit"}}}"#);
+    assert_snapshot!(list(&[("page[size]", "2"), ("page[cursor]", "63")]).await, @r#"200 {"data":[]}"#);
+    let tags =
+        async |metric: &str| golden(get(&fake, &format!("api/v2/metrics/{metric}/all-tags"))).await;
+    assert_snapshot!(tags("a").await, @r#"200 {"data":{"type":"metrics","id":"a","attributes":{"tags":["env:prod","name:a"]}}}"#);
+    assert_snapshot!(tags("x").await, @r#"404 {"errors":["Not found"]}"#);
 }

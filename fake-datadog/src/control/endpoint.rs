@@ -33,9 +33,9 @@ pub enum Endpoint {
     Validate,
     /// `GET /api/v2/validate`.
     ValidateV2,
-    /// `GET /api/v1/metrics`.
+    /// `GET /api/v1/metrics` and `GET /api/v2/metrics`.
     Metrics,
-    /// `GET` and `PUT /api/v1/metrics/{metric}`.
+    /// `GET` and `PUT /api/v1/metrics/{metric}`, `GET /api/v2/metrics/{metric}/all-tags`.
     Metadata,
     /// `GET /api/v1/search`.
     Search,
@@ -62,9 +62,16 @@ impl Endpoint {
 
     /// The endpoint at `path`; `None` for a path that the fake does not serve.
     pub(crate) fn of(path: &str) -> Option<Self> {
+        match path {
+            "/intake" => return Some(Self::Intake),
+            "/api/v2/metrics" => return Some(Self::Metrics),
+            _ => {}
+        }
         let exact = Self::PATHS.iter().find(|(_, it)| *it == path).map(|(endpoint, _)| *endpoint);
         exact.or_else(|| {
-            let metric = path.strip_prefix("/api/v1/metrics/")?;
+            let v1 = path.strip_prefix("/api/v1/metrics/");
+            let v2 = || path.strip_prefix("/api/v2/metrics/")?.strip_suffix("/all-tags");
+            let metric = v1.or_else(v2)?;
             (!metric.is_empty() && !metric.contains('/')).then_some(Self::Metadata)
         })
     }
@@ -122,6 +129,7 @@ mod tests {
             assert_eq!(name, endpoint.name());
         }
         assert_eq!(Endpoint::of("/api/v1/metrics/system.load.1"), Some(Endpoint::Metadata));
+        assert_eq!(Endpoint::of("/api/v2/metrics/m/all-tags"), Some(Endpoint::Metadata));
         assert_eq!(Endpoint::of("/api/v1/metrics/a/b"), None);
         assert_eq!(Endpoint::of("/api/v1/queries"), None);
     }

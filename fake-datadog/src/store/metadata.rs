@@ -23,6 +23,17 @@ pub(crate) struct Metadata {
 }
 
 impl Metadata {
+    /// Takes over what `other` says.
+    pub(crate) fn update(&mut self, other: Self) {
+        let Self { description, short_name, integration: _, statsd_interval, .. } = other;
+        self.description = description.or(self.description.take());
+        self.short_name = short_name.or(self.short_name.take());
+        self.statsd_interval = statsd_interval.or(self.statsd_interval.take());
+        self.per_unit = other.per_unit.or(self.per_unit.take());
+        self.kind = other.kind.or(self.kind.take());
+        self.unit = other.unit.or(self.unit.take());
+    }
+
     /// Takes type and unit from a submission, unless they are known already: what was set by hand
     /// stays, and nothing is allocated for points that come in every ten seconds.
     pub(crate) fn learn(&mut self, kind: Option<Kind>, unit: Option<&str>) {

@@ -113,6 +113,17 @@ impl Metric {
         found.filter(|series| scope.matches(&series.tags)).collect()
     }
 
+    /// Whether a series in `scope` has a point since `from`.
+    pub(super) fn is_active(&self, from: i64, scope: &Scope) -> bool {
+        let mut series = self.matching(scope).into_iter();
+        series.any(|series| series.points.newest().is_some_and(|newest| from <= newest))
+    }
+
+    /// Every tag that a series has.
+    pub(super) fn tags(&self) -> impl Iterator<Item = &str> {
+        self.by_tag.keys().map(AsRef::as_ref)
+    }
+
     /// Forgets points before `time` and series that have none left. Returns how many points.
     pub(super) fn forget_before(&mut self, time: i64) -> usize {
         let before = self.series.len();

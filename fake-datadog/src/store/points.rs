@@ -23,7 +23,6 @@ impl Points {
     }
 
     /// Time of the newest point, Unix seconds.
-    #[cfg(test)]
     pub(super) fn newest(&self) -> Option<i64> {
         self.runs.last().map(Run::end)
     }
