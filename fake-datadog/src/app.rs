@@ -10,10 +10,10 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    args::{Args, Command, LogArgs, LogFormat, ServeArgs},
+    args::{Args, CheckArgs, Command, LogArgs, LogFormat, ServeArgs},
     keys::Keys,
     node_check,
-    scenario::{LoadError, Scenario},
+    scenario::{self, LoadError, Scenario},
     server::{self, StartError},
 };
 
@@ -55,7 +55,7 @@ pub async fn run(args: Args) -> ExitCode {
     let Args { command, log } = args;
     init_log(&log);
     match run_command(command).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("fake-datadog: {error}");
             ExitCode::from(error.exit_code())
@@ -63,18 +63,44 @@ pub async fn run(args: Args) -> ExitCode {
     }
 }
 
-async fn run_command(command: Command) -> Result<(), Error> {
+async fn run_command(command: Command) -> Result<ExitCode, Error> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone()).map_err(Error::Signals)?;
     match command {
-        Command::Serve(args) => serve(args, stop).await,
-        Command::NodeCheck(args) => Ok(node_check::run(*args, stop).await?),
+        Command::Serve(args) => serve(args, stop).await?,
+        Command::NodeCheck(args) => node_check::run(*args, stop).await?,
+        Command::Check(args) => return check(&args),
+        Command::Schema => {
+            write!(io::stdout(), "{}", scenario::schema_text()).map_err(Error::Stdout)?;
+        }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a line for each file: what is in a good one on stdout, what is bad on stderr.
+fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
+    let mut code = ExitCode::SUCCESS;
+    for path in &args.files {
+        match Scenario::load(path) {
+            Ok(scenario) => {
+                let (series, faults) = (scenario.count_series(), scenario.faults.len());
+                let path = path.display();
+                writeln!(io::stdout(), "{path}: ok, {series} series, {faults} faults")
+                    .map_err(Error::Stdout)?;
+            }
+            Err(error) => {
+                eprintln!("fake-datadog: {error}");
+                code = ExitCode::from(2);
+            }
+        }
+    }
+    Ok(code)
 }
 
 async fn serve(args: ServeArgs, stop: CancellationToken) -> Result<(), Error> {
-    let ServeArgs { listen, scenario, api_key, app_key, port_file } = args;
-    let scenario = scenario.as_deref().map(Scenario::load).transpose()?.unwrap_or_default();
+    let ServeArgs { listen, scenario, seed, api_key, app_key, port_file } = args;
+    let mut scenario = scenario.as_deref().map(Scenario::load).transpose()?.unwrap_or_default();
+    scenario.seed = seed.unwrap_or(scenario.seed);
     let (listener, url) = server::bind(listen).await?;
     if let (Some(path), Some(port)) = (&port_file, url.port_or_known_default()) {
         write_port_file(path, port)
@@ -82,6 +108,7 @@ async fn serve(args: ServeArgs, stop: CancellationToken) -> Result<(), Error> {
     }
     let address = url.as_str().trim_end_matches('/');
     writeln!(io::stdout(), "fake-datadog listening on {address}").map_err(Error::Stdout)?;
+    tracing::info!(seed = scenario.seed, time_scale = %scenario.time_scale, "serving");
     server::serve(listener, Keys::new(api_key, app_key), scenario, stop.cancelled_owned()).await?;
     tracing::info!("stopped");
     Ok(())

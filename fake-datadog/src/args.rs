@@ -27,6 +27,10 @@ pub enum Command {
     Serve(ServeArgs),
     /// Read nginx's status page and submit its metrics.
     NodeCheck(Box<node_check::Args>),
+    /// Look at scenario files without serving them; exit code 2 when one of them is bad.
+    Check(CheckArgs),
+    /// Print the JSON Schema of scenario files.
+    Schema,
 }
 
 /// How to log.
@@ -77,6 +81,10 @@ pub struct ServeArgs {
     #[arg(long, env = "FAKE_DATADOG_SCENARIO", value_name = "FILE")]
     pub scenario: Option<PathBuf>,
 
+    /// What everything random derives from, in place of the scenario's `seed`.
+    #[arg(long, env = "FAKE_DATADOG_SEED", value_name = "NUMBER")]
+    pub seed: Option<u64>,
+
     /// The API key to accept.
     #[arg(
         long,
@@ -100,6 +108,14 @@ pub struct ServeArgs {
     /// File to write the port into once it listens; it appears complete or not at all.
     #[arg(long, env = "FAKE_DATADOG_PORT_FILE", value_name = "FILE")]
     pub port_file: Option<PathBuf>,
+}
+
+/// Options of `check`.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// Scenario files, in YAML.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
 }
 
 impl LogFilter {

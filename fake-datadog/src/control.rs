@@ -2,20 +2,30 @@
 //!
 //! | call | does |
 //! |---|---|
+//! | `PUT /fake/scenario` | begins the [`Scenario`](crate::Scenario) in the body, YAML or JSON; submitted points and the log of requests stay |
+//! | `GET /fake/scenario` | the scenario in force, as JSON: with the scripts and faults of this moment |
 //! | `PUT /fake/series` | sets the [`Script`] of a metric and tags, in place of an earlier one; answers [`Accepted`] |
+//! | `GET /fake/series[?metric=M]` | the scripted series and their values now: [`SeriesList`] |
 //! | `DELETE /fake/series[?metric=M[&tags=a:b,c:d]]` | removes scripts: all, a metric's, or one; answers [`Removed`] |
 //! | `PUT /fake/faults` | puts a [`Fault`] in force, in place of one of the same name |
 //! | `GET /fake/faults` | the faults and how they stand: [`FaultList`] |
 //! | `DELETE /fake/faults[?name=N]` | lifts all faults or one; answers [`Removed`] |
+//! | `GET /fake/clock` | scenario time and its speed: [`Clock`] |
+//! | `PUT /fake/clock` | sets the speed or skips a span: [`ClockChange`]; answers [`Clock`] |
 //! | `GET /fake/requests` | what clients asked: [`RequestLog`] |
-//! | `POST /fake/reset` | back to the state after the start, its scenario beginning anew |
+//! | `POST /fake/reset` | forgets everything and begins the last scenario given anew |
 //! | `GET /fake/health` | [`Health`] |
 //!
 //! It asks for no keys. What cannot be understood gets 400 and `{"error": "…"}`.
 
 mod client;
+mod clock;
 mod endpoint;
 mod fault;
+mod scale;
+mod script;
+mod shape;
+mod template;
 mod time;
 
 use std::collections::BTreeMap;
@@ -25,139 +35,58 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::control::{
     client::{Client, ClientError},
+    clock::{Clock, ClockChange},
     endpoint::Endpoint,
     fault::{
         Effect, Fault, FaultList, FaultState, Handshake, InvalidFault, Latency, Quantile, Skew,
         StatusEffect, Which,
     },
+    scale::{InvalidTimeScale, TimeScale},
+    script::{Gap, InvalidScript, MetricType, Script},
+    shape::{AnswerFile, CsvFile, Moment, Shape, Step},
+    template::{Names, PerSeries, Values},
     time::{InvalidStart, Span, Start},
 };
-
-/// A series whose values are computed, not stored: one source with a point every `every`,
-/// from its start on, and never later than now.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Script {
-    /// Name of the metric; letters, digits, `_` and `.`, beginning with a letter.
-    pub metric: String,
-    /// Its tags, `key:value`.
-    #[serde(default)]
-    pub tags: Vec<String>,
-    /// The course of its values.
-    pub shape: Shape,
-    /// Time zero of the shape.
-    #[serde(default)]
-    pub start: Start,
-    /// Time between two points, whole seconds, at least one.
-    #[serde(default = "one_second")]
-    pub every: Span,
-    /// Spans without points.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub gaps: Vec<Gap>,
-}
-
-/// Values over the time since the script's start.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Shape {
-    /// One value for ever.
-    Constant(f64),
-    /// Each value holds from its time to that of the next; no points before the first.
-    Step(Vec<Step>),
-    /// A straight line, then level.
-    Ramp {
-        /// Value at the start.
-        from: f64,
-        /// Value from `over` on.
-        to: f64,
-        /// How long it takes.
-        over: Span,
-    },
-    /// `mean + amplitude · sin(2π · t / period)`.
-    Sine {
-        /// The middle.
-        mean: f64,
-        /// Largest distance from the middle.
-        amplitude: f64,
-        /// Time of one wave.
-        period: Span,
-    },
-    /// A list of values, one after the other; `null` is a missing point.
-    Replay {
-        /// The values.
-        values: Vec<Option<f64>>,
-        /// How long each of them holds.
-        #[serde(default = "one_second")]
-        each: Span,
-        /// Begin again at the end; otherwise the series ends there.
-        #[serde(default)]
-        repeat: bool,
-    },
-}
-
-/// One level of [`Shape::Step`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Step {
-    /// Time since the start from which on it holds.
-    pub at: Span,
-    /// The value.
-    pub value: f64,
-}
-
-/// A span in which a script has no points.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Gap {
-    /// Time since the start at which it begins.
-    pub at: Span,
-    /// Its length.
-    #[serde(rename = "for")]
-    pub length: Span,
-}
-
-/// Why a script is refused.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum InvalidScript {
-    /// The metric's name is not one.
-    #[error(
-        "metric `{0}` is no metric name: letters, digits, `_` and `.`, beginning with a letter"
-    )]
-    Metric(String),
-    /// `every` is no whole number of seconds, or zero.
-    #[error("every `{0}` must be a whole number of seconds, at least 1s")]
-    Every(Span),
-    /// A list without an entry.
-    #[error("{0} needs at least one value")]
-    NoValues(&'static str),
-    /// Times of [`Shape::Step`] out of order.
-    #[error("step at `{later}` must come after the step at `{earlier}`")]
-    StepOrder {
-        /// The time before.
-        earlier: Span,
-        /// The time that is not after it.
-        later: Span,
-    },
-    /// A span that must not be zero.
-    #[error("{0} must be longer than 0s")]
-    ZeroSpan(&'static str),
-    /// Infinity or not a number.
-    #[error("value `{0}` must be finite")]
-    NotFinite(f64),
-    /// The fake holds as many scripts as it takes.
-    #[error("already {0} scripts, remove some by `DELETE /fake/series`")]
-    TooMany(usize),
-}
 
 /// A script as taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
-    /// The metric.
+    /// The metric; of a template, that of its first series.
     pub metric: String,
     /// Its tags as Datadog stores them: lower case, sorted.
     pub tags: Vec<String>,
     /// Time zero of the shape, a whole second.
     pub start: Timestamp,
+    /// Number of series: more than one for a template.
+    #[serde(default = "one")]
+    pub series: usize,
+}
+
+/// A scripted series as it is now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeriesState {
+    /// The metric.
+    pub metric: String,
+    /// Its tags as Datadog stores them: lower case, sorted.
+    pub tags: Vec<String>,
+    /// Type of the metric.
+    #[serde(rename = "type")]
+    pub kind: MetricType,
+    /// When its first point is.
+    pub start: Timestamp,
+    /// Time between two points.
+    pub every: Span,
+    /// Its newest value; `null` before its start, in a gap, and after its end.
+    pub value: Option<f64>,
+    /// The course of its values.
+    pub shape: Shape,
+}
+
+/// The scripted series, by metric and tags.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SeriesList {
+    /// The series.
+    pub series: Vec<SeriesState>,
 }
 
 /// How many scripts or faults a `DELETE` removed.
@@ -239,34 +168,8 @@ pub(crate) struct Problem {
     pub(crate) error: String,
 }
 
-// === impl Script ===
-
-impl Script {
-    /// A script that starts now and has a point every second.
-    pub fn new<T: Into<String>>(
-        metric: impl Into<String>,
-        tags: impl IntoIterator<Item = T>,
-        shape: Shape,
-    ) -> Self {
-        Self {
-            metric: metric.into(),
-            tags: tags.into_iter().map(Into::into).collect(),
-            shape,
-            start: Start::Now,
-            every: one_second(),
-            gaps: Vec::new(),
-        }
-    }
-
-    /// The same with another time zero.
-    #[must_use]
-    pub fn starting(self, start: Start) -> Self {
-        Self { start, ..self }
-    }
-}
-
-fn one_second() -> Span {
-    Span::from_secs(1)
+fn one() -> usize {
+    1
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@
 //!
 //! # What it does not do
 //!
-//! - Every series is a gauge: the types `count` and `rate` and the submitted interval are not
+//! - Every submitted series is a gauge: the types `count` and `rate` and the interval are not
 //!   kept.
 //! - Of functions there is only `.rollup`; there is no arithmetic between queries.
 //! - There are no rate limits.
@@ -58,6 +58,7 @@ pub mod store;
 pub mod tags;
 
 mod api;
+mod clock;
 mod fault;
 mod recorder;
 mod script;

@@ -14,7 +14,10 @@ use url::Url;
 
 use crate::{
     api,
-    control::{Accepted, Fault, FaultList, InvalidFault, InvalidScript, RequestLog, Script},
+    control::{
+        Accepted, Clock, ClockChange, Fault, FaultList, InvalidFault, InvalidScript, RequestLog,
+        Script, SeriesList,
+    },
     expr::data::Kind,
     keys::Keys,
     scenario::{InvalidScenario, Scenario},
@@ -103,6 +106,35 @@ impl FakeDatadog {
     /// Removes every scripted series. Returns how many there were.
     pub fn clear_scripts(&self) -> usize {
         self.shared.remove_scripts(None, None)
+    }
+
+    /// The scripted series and their values now.
+    pub fn series(&self) -> SeriesList {
+        self.shared.series(Timestamp::now(), None)
+    }
+
+    /// Begins another scenario. Submitted points and the log of requests stay.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be served; then nothing has changed.
+    pub fn set_scenario(&self, scenario: Scenario) -> Result<(), InvalidScenario> {
+        self.shared.set_scenario(Timestamp::now(), scenario)
+    }
+
+    /// The scenario in force, with the scripts and faults of this moment.
+    pub fn scenario(&self) -> Scenario {
+        self.shared.scenario(Timestamp::now())
+    }
+
+    /// Where the scenario is.
+    pub fn clock(&self) -> Clock {
+        self.shared.clock(Timestamp::now())
+    }
+
+    /// Changes the scenario's speed, or skips a span of it.
+    pub fn set_clock(&self, change: ClockChange) -> Clock {
+        self.shared.set_clock(Timestamp::now(), change)
     }
 
     /// Puts a fault in force, in place of one of the same name.

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod intake;
+mod scenario;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -9,10 +10,8 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    control::{
-        Accepted, Fault, FaultList, Health, InvalidFault, InvalidScript, RecordedRequest,
-        RequestLog, Script,
-    },
+    clock::ScenarioClock,
+    control::{Fault, FaultList, Health, InvalidFault, RecordedRequest, RequestLog},
     expr::{
         data::{Data, Source},
         evaluate::Window,
@@ -21,10 +20,9 @@ use crate::{
     fault::{Effects, Faults, Target},
     keys::Keys,
     recorder::{Path, Recorder},
-    scenario::{InvalidScenario, QueryErrorMode, Scenario},
+    scenario::{InvalidScenario, Scenario},
     script::Scripts,
     store::{Store, Submission},
-    tags::Tags,
 };
 
 /// A handle to the state; all clones share it.
@@ -34,7 +32,6 @@ pub(crate) struct Shared(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     keys: Keys,
-    scenario: Scenario,
     /// Cancelled when the server stops, so that injected delays do not hold it up.
     stopping: CancellationToken,
     // A std mutex: it is held for short, computing sections only and never across an `.await`.
@@ -45,8 +42,10 @@ struct Inner {
 }
 
 /// What changes, and what a reset takes back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    scenario: Scenario,
+    clock: ScenarioClock,
     scripts: Scripts,
     faults: Faults,
     recorder: Recorder,
@@ -59,18 +58,14 @@ impl Shared {
         keys: Keys,
         scenario: Scenario,
     ) -> Result<Self, InvalidScenario> {
-        let state = Mutex::new(State::new(now, &scenario)?);
+        let state = Mutex::new(State::new(now, scenario)?);
         let store = RwLock::default();
         let stopping = CancellationToken::new();
-        Ok(Self(Arc::new(Inner { keys, scenario, stopping, state, store })))
+        Ok(Self(Arc::new(Inner { keys, stopping, state, store })))
     }
 
     pub(crate) fn keys(&self) -> &Keys {
         &self.0.keys
-    }
-
-    pub(crate) fn query_error_mode(&self) -> QueryErrorMode {
-        self.0.scenario.query_error_mode
     }
 
     pub(crate) fn stopping(&self) -> &CancellationToken {
@@ -85,18 +80,6 @@ impl Shared {
     /// What is known at `now`, with all points moved `stale_by` seconds into the past.
     pub(crate) fn data(&self, now: Timestamp, stale_by: i64) -> impl Data {
         Known { shared: self, now: now.as_second(), stale_by }
-    }
-
-    pub(crate) fn script(&self, now: Timestamp, script: Script) -> Result<Accepted, InvalidScript> {
-        let metric = script.metric.clone();
-        let (tags, origin) = self.lock().scripts.set(now.as_second(), script)?;
-        let tags = tags.iter().map(str::to_owned).collect();
-        // Out of jiff's years -9999 to 9999 only when the clock itself is.
-        Ok(Accepted { metric, tags, start: Timestamp::from_second(origin).unwrap_or(now) })
-    }
-
-    pub(crate) fn remove_scripts(&self, metric: Option<&str>, tags: Option<&Tags>) -> usize {
-        self.lock().scripts.remove(metric, tags)
     }
 
     pub(crate) fn fault(&self, now: Timestamp, fault: Fault) -> Result<(), InvalidFault> {
@@ -125,7 +108,8 @@ impl Shared {
 
     /// Forgets everything and lets the scenario begin anew at `now`.
     pub(crate) fn reset(&self, now: Timestamp) -> Result<(), InvalidScenario> {
-        let fresh = State::new(now, &self.0.scenario)?;
+        let scenario = self.lock().scenario.clone();
+        let fresh = State::new(now, scenario)?;
         *self.lock() = fresh;
         *self.store_mut() = Store::default();
         Ok(())
@@ -176,7 +160,11 @@ impl Data for Known<'_> {
         let from = window.from.saturating_add(self.stale_by);
         let to = window.to.saturating_add(self.stale_by);
         let mut sources = self.shared.store().sources(metric, scope, from, to);
-        sources.extend(self.shared.lock().scripts.sources(self.now, metric, scope, from, to));
+        {
+            let state = self.shared.lock();
+            let State { clock, scripts, .. } = &*state;
+            sources.extend(scripts.sources(clock, self.now, metric, scope, from, to));
+        }
         for (time, _) in sources.iter_mut().flat_map(|source| &mut source.points) {
             *time -= self.stale_by;
         }
@@ -185,13 +173,19 @@ impl Data for Known<'_> {
 }
 
 impl State {
-    fn new(now: Timestamp, scenario: &Scenario) -> Result<Self, InvalidScenario> {
-        let mut state = Self::default();
-        for (index, script) in scenario.series.iter().enumerate() {
-            let set = state.scripts.set(now.as_second(), script.clone());
+    fn new(now: Timestamp, scenario: Scenario) -> Result<Self, InvalidScenario> {
+        let mut state = Self {
+            clock: ScenarioClock::new(now, scenario.time_scale),
+            scripts: Scripts::new(scenario.seed),
+            faults: Faults::new(scenario.seed, scenario.time_scale.get()),
+            recorder: Recorder::default(),
+            scenario,
+        };
+        for (index, script) in state.scenario.series.iter().enumerate() {
+            let set = state.scripts.set(&state.clock, now, script.clone());
             set.map_err(|source| InvalidScenario::Script { index, source })?;
         }
-        for (index, fault) in scenario.faults.iter().enumerate() {
+        for (index, fault) in state.scenario.faults.iter().enumerate() {
             let set = state.faults.set(now, fault.clone());
             set.map_err(|source| InvalidScenario::Fault { index, source })?;
         }

@@ -4,7 +4,7 @@
 
 use fake_datadog::{
     FakeDatadog, Scenario, StartError,
-    control::{Effect, Endpoint, Fault, Script, Shape, Span, StatusEffect},
+    control::{ClockChange, Effect, Endpoint, Fault, Script, Shape, Span, StatusEffect, TimeScale},
 };
 use insta::assert_snapshot;
 use reqwest::{Response, StatusCode};
@@ -14,7 +14,8 @@ use serde_json::json;
 mod client;
 
 use crate::client::{
-    ask, body_of, constant, control, fake, get, golden, last_value, now, scenario, start,
+    ask, body_of, constant, control, fake, get, golden, golden_since, last_value, now, scenario,
+    start,
 };
 
 // === control API ===
@@ -39,6 +40,79 @@ async fn a_script_is_served_until_it_is_removed() {
 }
 
 #[tokio::test]
+async fn the_scenario_can_be_held_and_moved_on() {
+    let fake = start(scenario(
+        "{time_scale: 0, series: [{metric: m, shape: {step: [{at: 0s, value: 1}, {at: 1h, value: 2}]}}]}",
+    ))
+    .await;
+    let control = control(&fake);
+    assert_eq!(last_value(&fake, "avg:m{*}").await, json!(1.0));
+    let skipped = ClockChange { advance: Some(Span::from_secs(3600)), time_scale: None };
+    assert!((control.set_clock(&skipped).await.unwrap().elapsed_s - 3600.0).abs() < 1e-6);
+    let (before, after) = (fake.clock(), control.clock().await.unwrap());
+    assert!((before.elapsed_s - after.elapsed_s).abs() < 1e-6, "it stands still");
+    let scale = ClockChange { advance: None, time_scale: Some(TimeScale::REAL) };
+    assert_eq!(fake.set_clock(scale).time_scale, TimeScale::REAL);
+}
+
+#[tokio::test]
+async fn a_scenario_is_changed_and_read_at_run_time() {
+    let fake = fake().await;
+    let control = control(&fake);
+    fake.submit("other", ["a:b"], &[(now(), 5.0)]);
+    let yaml = "
+seed: 4
+series:
+  - {metric: m, start: -1m, tags: ['pod:{pod}'], for: {pod: 1..3}, shape: {constant: 2}}
+faults: [{name: late, at: 1h, effect: empty}]
+";
+    control.set_scenario(yaml).await.unwrap();
+    assert_eq!(last_value(&fake, "sum:m{*}").await, json!(6.0));
+    assert_eq!(last_value(&fake, "sum:other{*}").await, json!(5.0));
+    let series = control.series().await.unwrap().series;
+    assert_eq!((series.len(), &series[2].tags[0][..], series[2].value), (3, "pod:3", Some(2.0)));
+
+    let accepted = fake.script(constant("n", "a:b", 1.0)).unwrap();
+    assert_eq!(accepted.series, 1);
+    let text = control.scenario().await.unwrap();
+    let again = Scenario::parse(&text).unwrap();
+    assert_eq!((again.seed, again.series.len(), again.count_series()), (4, 2, 4));
+    assert_eq!((&again.series[0].tags[0][..], again.faults.len()), ("pod:{pod}", 1));
+    control.set_scenario(&text).await.unwrap();
+    assert_eq!(fake.scenario(), again);
+
+    let refused = control.set_scenario("series:\n  - {metric: m}\n").await.unwrap_err();
+    let refused = refused.to_string();
+    assert!(refused.ends_with("400: bad scenario: 2:6: missing field `shape`"), "{refused}");
+    assert_eq!(fake.scenario(), again, "nothing has changed");
+}
+
+#[tokio::test]
+async fn the_same_seed_gives_the_same_bytes() {
+    let yaml = "
+series:
+  - metric: m
+    start: -5m
+    noise: 3
+    tags: ['pod:{pod}']
+    for: {pod: 1..5}
+    shape: {random_walk: {start: 5, step: 1, min: 0, max: 10}}
+";
+    let answer = async |seed| {
+        let mut scenario = Scenario::parse(yaml).unwrap();
+        scenario.seed = seed;
+        let fake = start(FakeDatadog::builder().scenario(scenario)).await;
+        let first = fake.series().series[0].start.as_second();
+        // The same window of the scenario, wherever the two of them are in time.
+        golden_since(first, ask(&fake, "avg:m{*} by {pod}.rollup(1)", first, first + 100)).await
+    };
+    let first = answer(7).await;
+    assert!(first.matches("\"metric\":\"m\"").count() == 5, "{first}");
+    assert_eq!(answer(7).await, first);
+    assert_ne!(answer(8).await, first);
+}
+
+#[tokio::test]
 async fn control_calls_that_make_no_sense_say_why() {
     let fake = fake().await;
     let http = reqwest::Client::new();
@@ -47,13 +121,14 @@ async fn control_calls_that_make_no_sense_say_why() {
         golden(http.put(url).body(body.to_owned())).await
     };
     let series = "fake/series";
-    assert_snapshot!(put(series, r#"{"metric": "m", "shape": {"saw": 1}}"#).await, @r#"400 {"error":"bad script: unknown variant `saw`, expected one of `constant`, `step`, `ramp`, `sine`, `replay` at line 1 column 31"}"#);
+    assert_snapshot!(put(series, r#"{"metric": "m", "shape": {"saw": 1}}"#).await, @r#"400 {"error":"bad script: unknown variant `saw`, expected one of `constant`, `step`, `ramp`, `sine`, `random_walk`, `burst`, `replay`, `timeline`, `csv`, `answer` at line 1 column 31"}"#);
     assert_snapshot!(put(series, r#"{"metric": "1", "shape": {"constant": 1}}"#).await, @r#"400 {"error":"metric `1` is no metric name: letters, digits, `_` and `.`, beginning with a letter"}"#);
     assert_snapshot!(put("fake/faults", r#"{"name": "f", "effect": "boom"}"#).await, @r#"400 {"error":"bad fault: unknown variant `boom`, expected one of `status`, `delay`, `latency`, `slow_body`, `truncated_body`, `malformed_json`, `content_type`, `nan_points`, `null_points`, `connection_reset`, `tls_failure`, `key_revoked`, `query_error`, `query_timeout`, `empty`, `stale`, `clock_skew` at line 1 column 30"}"#);
     assert_snapshot!(put("fake/faults", r#"{"name": "", "effect": "empty"}"#).await, @r#"400 {"error":"a fault needs a name that is not blank"}"#);
     assert_snapshot!(put("fake/nothing", "").await, @r#"404 {"error":"no control call `/fake/nothing`"}"#);
     let url = fake.url().join("fake/series?tags=a:b").unwrap();
     assert_snapshot!(golden(http.delete(url)).await, @r#"400 {"error":"parameter `tags` needs `metric` beside it"}"#);
+    assert_snapshot!(put("fake/clock", r#"{"time_scale": -1}"#).await, @r#"400 {"error":"bad clock change: time scale `-1` must be from 0 to 86400 seconds of the scenario per real second at line 1 column 18"}"#);
     let refused = control(&fake).fault(&Fault::new("f", Effect::status(42))).await.unwrap_err();
     let refused = refused.to_string();
     assert!(refused.ends_with("400: status code `42` must be from 200 to 599"), "{refused}");

@@ -87,3 +87,29 @@ fn a_scenario_that_is_not_there_is_one_line_and_exit_code_2() {
     assert!(stderr.starts_with("fake-datadog: cannot read scenario no/such.yaml: "), "{stderr}");
     assert_eq!(stderr.lines().count(), 1);
 }
+
+#[test]
+fn scenarios_are_checked_without_serving_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let good = file("good.yaml", "series: [{metric: m, shape: {constant: 1}}]");
+    let bad = file("bad.yaml", "series: [{metric: m, shape: {saw: 1}}]");
+    let Output { status, stdout, stderr } = program(&["check", &good, &bad]).output().unwrap();
+    assert_eq!(status.code(), Some(2));
+    let stdout = String::from_utf8(stdout).unwrap();
+    assert_eq!(stdout, format!("{good}: ok, 1 series, 0 faults\n"));
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert!(stderr.contains("bad.yaml:1:30: unknown variant `saw`"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1);
+}
+
+#[test]
+fn the_schema_is_printed() {
+    let Output { status, stdout, .. } = program(&["schema"]).output().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(stdout == include_bytes!("../scenario.schema.json"), "another than in the file");
+}

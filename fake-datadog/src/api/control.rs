@@ -14,15 +14,21 @@ use serde_json::{Value, json};
 
 use crate::{
     api::request::Params,
-    control::{Accepted, Fault, FaultList, Health, Problem, Removed, RequestLog, Script},
+    control::{
+        Accepted, Clock, ClockChange, Fault, FaultList, Health, Problem, Removed, RequestLog,
+        Script, SeriesList,
+    },
+    scenario::Scenario,
     state::Shared,
     tags::Tags,
 };
 
 pub(crate) fn routes() -> Router<Shared> {
     Router::new()
-        .route("/series", put(set_script).delete(remove_scripts))
+        .route("/scenario", put(set_scenario).get(scenario))
+        .route("/series", put(set_script).get(series).delete(remove_scripts))
         .route("/faults", put(set_fault).get(faults).delete(clear_faults))
+        .route("/clock", get(clock).put(set_clock))
         .route("/requests", get(requests))
         .route("/reset", post(reset))
         .route("/health", get(health))
@@ -32,6 +38,24 @@ pub(crate) fn routes() -> Router<Shared> {
 async fn set_script(State(shared): State<Shared>, body: Bytes) -> Result<Json<Accepted>, Refused> {
     let script: Script = parse("script", &body)?;
     shared.script(Timestamp::now(), script).map(Json).map_err(|error| Refused::bad_request(&error))
+}
+
+async fn set_scenario(State(shared): State<Shared>, body: Bytes) -> Result<Json<Value>, Refused> {
+    let bad = |error: &dyn std::fmt::Display| {
+        Refused::bad_request(&format_args!("bad scenario: {error}"))
+    };
+    let text = std::str::from_utf8(&body).map_err(|error| bad(&error))?;
+    let scenario = Scenario::parse(text).map_err(|error| bad(&error))?;
+    shared.set_scenario(Timestamp::now(), scenario).map_err(|error| bad(&error))?;
+    Ok(done())
+}
+
+async fn scenario(State(shared): State<Shared>) -> Json<Scenario> {
+    Json(shared.scenario(Timestamp::now()))
+}
+
+async fn series(State(shared): State<Shared>, uri: Uri) -> Json<SeriesList> {
+    Json(shared.series(Timestamp::now(), Params::of(&uri).get("metric")))
 }
 
 async fn remove_scripts(State(shared): State<Shared>, uri: Uri) -> Result<Json<Removed>, Refused> {
@@ -57,6 +81,15 @@ async fn clear_faults(State(shared): State<Shared>, uri: Uri) -> Json<Removed> {
 
 async fn faults(State(shared): State<Shared>) -> Json<FaultList> {
     Json(shared.faults(Timestamp::now()))
+}
+
+async fn clock(State(shared): State<Shared>) -> Json<Clock> {
+    Json(shared.clock(Timestamp::now()))
+}
+
+async fn set_clock(State(shared): State<Shared>, body: Bytes) -> Result<Json<Clock>, Refused> {
+    let change: ClockChange = parse("clock change", &body)?;
+    Ok(Json(shared.set_clock(Timestamp::now(), change)))
 }
 
 async fn requests(State(shared): State<Shared>) -> Json<RequestLog> {

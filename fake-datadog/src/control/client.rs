@@ -1,10 +1,13 @@
 //! A client for the control API, for harnesses in Rust.
 
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
 
-use crate::control::{Accepted, Fault, FaultList, Health, Problem, Removed, RequestLog, Script};
+use crate::control::{
+    Accepted, Clock, ClockChange, Fault, FaultList, Health, Problem, Removed, RequestLog, Script,
+    SeriesList,
+};
 
 /// Talks to the control API of one fake.
 ///
@@ -65,6 +68,25 @@ impl Client {
         Ok(Self { http, base: url })
     }
 
+    /// Begins a scenario, in YAML or JSON. Submitted points and the log of requests stay.
+    pub async fn set_scenario(&self, text: &str) -> Result<(), ClientError> {
+        let (url, request) = self.request(&Method::PUT, "/fake/scenario");
+        let _: serde_json::Value =
+            self.send(&Method::PUT, url, request.body(text.to_owned())).await?;
+        Ok(())
+    }
+
+    /// The scenario in force, as JSON that [`Client::set_scenario`] takes.
+    pub async fn scenario(&self) -> Result<String, ClientError> {
+        let scenario: serde_json::Value = self.call(Method::GET, "/fake/scenario", NO_BODY).await?;
+        Ok(scenario.to_string())
+    }
+
+    /// The scripted series and their values now.
+    pub async fn series(&self) -> Result<SeriesList, ClientError> {
+        self.call(Method::GET, "/fake/series", NO_BODY).await
+    }
+
     /// Sets a scripted series, in place of an earlier one of the same metric and tags.
     pub async fn script(&self, script: &Script) -> Result<Accepted, ClientError> {
         self.call(Method::PUT, "/fake/series", Some(script)).await
@@ -91,6 +113,16 @@ impl Client {
         self.call(Method::DELETE, "/fake/faults", NO_BODY).await
     }
 
+    /// Where the scenario is.
+    pub async fn clock(&self) -> Result<Clock, ClientError> {
+        self.call(Method::GET, "/fake/clock", NO_BODY).await
+    }
+
+    /// Changes the scenario's speed, or skips a span of it.
+    pub async fn set_clock(&self, change: &ClockChange) -> Result<Clock, ClientError> {
+        self.call(Method::PUT, "/fake/clock", Some(change)).await
+    }
+
     /// What clients asked so far.
     pub async fn requests(&self) -> Result<RequestLog, ClientError> {
         self.call(Method::GET, "/fake/requests", NO_BODY).await
@@ -113,17 +145,30 @@ impl Client {
         path: &str,
         body: Option<&B>,
     ) -> Result<T, ClientError> {
+        let (url, mut request) = self.request(&method, path);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.send(&method, url, request).await
+    }
+
+    fn request(&self, method: &Method, path: &str) -> (Url, RequestBuilder) {
         let mut url = self.base.clone();
         url.set_path(path);
+        (url.clone(), self.http.request(method.clone(), url))
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: &Method,
+        url: Url,
+        request: RequestBuilder,
+    ) -> Result<T, ClientError> {
         let transport = |source| ClientError::Transport {
             method: method.clone(),
             url: Box::new(url.clone()),
             source,
         };
-        let mut request = self.http.request(method.clone(), url.clone());
-        if let Some(body) = body {
-            request = request.json(body);
-        }
         let response = request.send().await.map_err(transport)?;
         let status = response.status();
         if status.is_success() {
@@ -131,12 +176,8 @@ impl Client {
         }
         let text = response.text().await.map_err(transport)?;
         let reason = serde_json::from_str(&text).map_or(text, |problem: Problem| problem.error);
-        Err(ClientError::Refused {
-            method: method.clone(),
-            url: Box::new(url.clone()),
-            status: status.as_u16(),
-            reason,
-        })
+        let (method, url) = (method.clone(), Box::new(url));
+        Err(ClientError::Refused { method, url, status: status.as_u16(), reason })
     }
 }
 

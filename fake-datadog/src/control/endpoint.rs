@@ -1,10 +1,22 @@
 //! The endpoints of Datadog's API that the fake serves, by name.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A family of requests.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Endpoint {

@@ -4,6 +4,7 @@ mod effect;
 mod invalid;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::control::fault::{
@@ -13,7 +14,7 @@ pub use crate::control::fault::{
 use crate::control::{Endpoint, Span};
 
 /// A fault: what to do to which requests, when, and to how many of them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// Name by which it is replaced and lifted.

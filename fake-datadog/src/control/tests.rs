@@ -34,8 +34,6 @@ fn starts_print_as_they_are_read() {
     for text in ["now", "-10m", "+30s", "2026-11-24T10:00:00Z"] {
         assert_eq!(text.parse::<Start>().unwrap().to_string(), text);
     }
-    assert_eq!("-10m".parse::<Start>().unwrap().resolve(1000), 400);
-    assert_eq!("1970-01-01T00:01:00Z".parse::<Start>().unwrap().resolve(1000), 60);
     assert_eq!(
         "soon".parse::<Start>().unwrap_err().to_string(),
         "start `soon` is none of `now`, `-10m`, `+30s` or a time such as `2026-11-24T10:00:00Z`"

@@ -1,8 +1,9 @@
 //! Durations and starts as people write them.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
 use jiff::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A duration: `90s`, `1m 30s`, or a number of seconds.
@@ -79,6 +80,23 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+impl JsonSchema for Span {
+    fn schema_name() -> Cow<'static, str> {
+        "Span".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A duration: `90s`, `1m 30s`, `250ms`, or a number of seconds.",
+            "anyOf": [
+                { "type": "string", "pattern": "^\\s*([0-9]+\\s*[a-zµA-Z]+\\s*)+$|^0$" },
+                { "type": "number", "minimum": 0, "maximum": MAX_SPAN.as_secs() },
+            ],
+            "examples": ["90s", "1m 30s", 2.5],
+        })
+    }
+}
+
 struct SpanVisitor;
 
 impl SpanVisitor {
@@ -118,18 +136,6 @@ impl de::Visitor<'_> for SpanVisitor {
 }
 
 // === impl Start ===
-
-impl Start {
-    /// The whole second that this is when the script is set at `now`, Unix seconds.
-    pub(crate) fn resolve(self, now: i64) -> i64 {
-        match self {
-            Self::Now => now,
-            Self::Ago(span) => now.saturating_sub(span.as_secs()),
-            Self::In(span) => now.saturating_add(span.as_secs()),
-            Self::At(time) => time.as_second(),
-        }
-    }
-}
 
 impl FromStr for Start {
     type Err = InvalidStart;
@@ -172,5 +178,20 @@ impl Serialize for Start {
 impl<'de> Deserialize<'de> for Start {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Start {
+    fn schema_name() -> Cow<'static, str> {
+        "Start".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A time: `now`, an offset to it (`-10m`, `+30s`), or a time in RFC 3339.",
+            "type": "string",
+            "pattern": "^now$|^[-+].+$|^-?[0-9]{4,6}-.+$",
+            "examples": ["now", "-10m", "+30s", "2026-11-24T10:00:00Z"],
+        })
     }
 }

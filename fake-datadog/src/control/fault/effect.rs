@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::control::{InvalidFault, Span};
 
 /// What a fault does. Spans in here are real time: a client waits for them or sees them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Effect {
     /// Answer with a status of its own, before keys are looked at.
@@ -48,7 +49,7 @@ pub enum Effect {
 }
 
 /// The answer of [`Effect::Status`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StatusEffect {
     /// Status code, 200 to 599.
@@ -62,7 +63,7 @@ pub struct StatusEffect {
 }
 
 /// How the times of [`Effect::Latency`] are spread.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Latency {
     /// Evenly between `base` and `base + jitter`.
@@ -84,7 +85,7 @@ pub enum Latency {
 }
 
 /// One point of [`Latency::Quantiles`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Quantile {
     /// The share of requests, 0 to 1, …
@@ -94,7 +95,7 @@ pub struct Quantile {
 }
 
 /// The points that an effect hits, in each series of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Which {
     /// Every one.
@@ -106,7 +107,7 @@ pub enum Which {
 }
 
 /// How a TLS handshake fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Handshake {
     /// With the alert `handshake_failure`.
@@ -116,7 +117,7 @@ pub enum Handshake {
 }
 
 /// Where Datadog's clock stands compared to the client's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Skew {
     /// Datadog's is ahead: its points come from the client's future.
