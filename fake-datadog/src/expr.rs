@@ -1,139 +1,169 @@
-//! The query language: text → [`Query`] → numbers.
+//! The query language: text → [`Expression`] → numbers.
 //!
 //! ```text
-//! text ─▶ parse ─▶ Query ─▶ scope picks the sources ─▶ evaluate ─▶ one answer per group
+//! text ─▶ parse ─▶ Expression ─▶ evaluate ─▶ one answer per group
+//!                   └ Query ─▶ scope picks the sources ─▶ time ─▶ space ┘
 //! ```
 //!
-//! The subset is `[agg:]metric{scope}[ by {keys}][.rollup([agg][,][seconds])]`, several of them
-//! separated by commas. Whatever is outside of it is refused with its position: a wrong number
-//! would be worse than no number.
+//! An expression is a number, a metric query, a function of an expression, or arithmetic of two.
+//! Whatever is outside of the subset is refused with its position: a wrong number would be worse
+//! than no number.
+//!
+//! | part | what there is |
+//! |---|---|
+//! | query | `[agg:]metric{scope}[ by {keys}]` and modifiers; `agg` is avg, sum, min, max, or, of distributions, count and p50, p99.9 and so on |
+//! | scope | `*`, tags, `!` and commas; or AND, OR, NOT, IN, NOT IN and parentheses; wildcards in values |
+//! | modifiers | `.rollup(agg, seconds)`, `.rollup(agg)`, `.rollup(seconds)`, `.fill(method[, seconds])`, `.as_count()`, `.as_rate()` |
+//! | arithmetic | `+ - * /`, unary minus, parentheses, numbers |
+//! | functions | see [`function::Function`] |
+//!
+//! Not here, and refused: `weighted()`, calendar and offset arguments of rollup, `autosmooth`,
+//! `calendar_shift`, anomaly, forecast and outlier detection, regression, nested aggregation.
 
+pub mod aggregator;
 pub mod data;
 pub mod evaluate;
+pub mod function;
+pub mod grid;
 pub mod parse;
+pub mod query;
 pub mod scope;
+
+mod label;
+
+#[cfg(test)]
+mod generate;
 
 use std::fmt;
 
-use crate::expr::scope::Scope;
+pub use crate::expr::{
+    aggregator::Aggregator,
+    function::Function,
+    query::{Fill, FillMethod, Form, Query, Rollup},
+};
 
-/// One query. [`fmt::Display`] prints the normal form, which parses back to the same value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Query {
-    /// How sources are combined; Datadog combines with `avg` when the query does not say.
-    pub aggregator: Option<Aggregator>,
-    /// Name of the metric, case sensitive.
-    pub metric: String,
-    /// Which sources take part.
-    pub scope: Scope,
-    /// Tag keys after `by`, lower case, in the order written; empty for a single answer.
-    pub group_by: Vec<String>,
-    /// What `.rollup(…)` asked for.
-    pub rollup: Rollup,
+/// What is asked for. [`fmt::Display`] prints the normal form, which parses back to the same
+/// value: no white space that is not needed, and parentheses around all arithmetic.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expression {
+    /// Finite and not negative: a minus sign is [`Self::Negate`].
+    Number(f64),
+    /// A metric.
+    Query(Query),
+    /// A function of one expression.
+    Call(Function, Box<Self>),
+    /// Unary minus.
+    Negate(Box<Self>),
+    /// Arithmetic of two expressions.
+    Binary(Operator, Box<Self>, Box<Self>),
 }
 
-/// A way to make one number out of several.
+/// The arithmetic between expressions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Aggregator {
-    /// Arithmetic mean.
-    Avg,
-    /// Sum.
-    Sum,
-    /// Smallest.
-    Min,
-    /// Largest.
-    Max,
-    /// Number of points; only inside `.rollup(…)`, since over sources it belongs to
-    /// distribution metrics, which the fake does not keep.
-    Count,
+pub enum Operator {
+    /// `+`
+    Add,
+    /// `-`
+    Subtract,
+    /// `*`
+    Multiply,
+    /// `/`
+    Divide,
 }
 
-/// The arguments of `.rollup(…)`; both `None` when the query has none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rollup {
-    /// How the points of one source inside a bucket are combined; `avg` when not said.
-    pub aggregator: Option<Aggregator>,
-    /// Bucket length in seconds, at least 1.
-    pub interval: Option<u32>,
-}
+// === impl Expression ===
 
-impl Query {
-    /// The text of this query for the one group that has `group_tags`: Datadog's `expression`,
-    /// in which the group's values stand in the scope and `by` is gone (recorded answers of
-    /// `GET /api/v1/query`).
-    pub fn expression(&self, group_tags: &[String]) -> String {
-        let head = Head(self);
-        format!("{head}{{{}}}{}", self.scope.with_tags(group_tags), self.rollup)
+impl Expression {
+    /// The queries in it, from left to right.
+    pub fn queries(&self) -> Vec<&Query> {
+        let mut queries = Vec::new();
+        self.collect_queries(&mut queries);
+        queries
     }
-}
 
-impl fmt::Display for Query {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{{{}}}", Head(self), self.scope)?;
-        if !self.group_by.is_empty() {
-            write!(f, " by {{{}}}", self.group_by.join(","))?;
+    /// The tag keys that its answers are grouped by, in the order in which they are first written.
+    pub fn group_by(&self) -> Vec<&str> {
+        match self {
+            // They make one series of all groups.
+            Self::Call(Function::CountNonzero | Function::CountNotNull | Function::Dt, _) => {
+                Vec::new()
+            }
+            Self::Number(_) => Vec::new(),
+            Self::Query(query) => query.group_by.iter().map(String::as_str).collect(),
+            Self::Call(_, inner) | Self::Negate(inner) => inner.group_by(),
+            Self::Binary(_, left, right) => {
+                let mut keys = left.group_by();
+                for key in right.group_by() {
+                    if !keys.contains(&key) {
+                        keys.push(key);
+                    }
+                }
+                keys
+            }
         }
-        write!(f, "{}", self.rollup)
     }
-}
 
-/// `agg:metric`.
-struct Head<'a>(&'a Query);
-
-impl fmt::Display for Head<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(aggregator) = self.0.aggregator {
-            write!(f, "{}:", aggregator.name())?;
+    fn collect_queries<'a>(&'a self, queries: &mut Vec<&'a Query>) {
+        match self {
+            Self::Number(_) => {}
+            Self::Query(query) => queries.push(query),
+            Self::Call(_, inner) | Self::Negate(inner) => inner.collect_queries(queries),
+            Self::Binary(_, left, right) => {
+                left.collect_queries(queries);
+                right.collect_queries(queries);
+            }
         }
-        f.write_str(&self.0.metric)
     }
-}
 
-impl fmt::Display for Rollup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.aggregator, self.interval) {
-            (None, None) => Ok(()),
-            (None, Some(interval)) => write!(f, ".rollup({interval})"),
-            (Some(aggregator), None) => write!(f, ".rollup({})", aggregator.name()),
-            (Some(aggregator), Some(interval)) => {
-                write!(f, ".rollup({},{interval})", aggregator.name())
+    /// The longest way from here to a leaf, this node included.
+    pub(crate) fn height(&self) -> usize {
+        match self {
+            Self::Number(_) | Self::Query(_) => 1,
+            Self::Call(_, inner) | Self::Negate(inner) => 1 + inner.height(),
+            Self::Binary(_, left, right) => 1 + left.height().max(right.height()),
+        }
+    }
+
+    /// The text of this expression, with what `query` makes of each query in it.
+    fn text(&self, query: &dyn Fn(&Query) -> String) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Query(it) => query(it),
+            Self::Call(function, inner) => function.text(&inner.text(query)),
+            Self::Negate(inner) => format!("-{}", inner.text(query)),
+            Self::Binary(operator, left, right) => {
+                format!("({} {} {})", left.text(query), operator.symbol(), right.text(query))
             }
         }
     }
 }
 
-impl Aggregator {
-    /// The word used in queries and in the answer's `aggr`.
-    pub fn name(self) -> &'static str {
+impl fmt::Display for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text(&Query::to_string))
+    }
+}
+
+// === impl Operator ===
+
+impl Operator {
+    /// How it is written.
+    pub fn symbol(self) -> char {
         match self {
-            Self::Avg => "avg",
-            Self::Sum => "sum",
-            Self::Min => "min",
-            Self::Max => "max",
-            Self::Count => "count",
+            Self::Add => '+',
+            Self::Subtract => '-',
+            Self::Multiply => '*',
+            Self::Divide => '/',
         }
     }
 
-    /// The aggregator that queries call `name`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Avg, Self::Sum, Self::Min, Self::Max, Self::Count]
-            .into_iter()
-            .find(|it| it.name() == name)
-    }
-
-    /// Combines `values`; `None` when there are none.
-    pub fn combine(self, values: impl Iterator<Item = f64>) -> Option<f64> {
-        let mut count = 0.0;
-        let combined = values.inspect(|_| count += 1.0).reduce(|left, right| match self {
-            Self::Avg | Self::Sum => left + right,
-            Self::Min => left.min(right),
-            Self::Max => left.max(right),
-            Self::Count => left,
-        })?;
-        Some(match self {
-            Self::Avg => combined / count,
-            Self::Sum | Self::Min | Self::Max => combined,
-            Self::Count => count,
-        })
+    /// The result; not finite where arithmetic has none.
+    pub(crate) fn apply(self, left: f64, right: f64) -> f64 {
+        match self {
+            Self::Add => left + right,
+            Self::Subtract => left - right,
+            Self::Multiply => left * right,
+            Self::Divide => left / right,
+        }
     }
 }

@@ -8,7 +8,7 @@ pub(crate) fn parse_filter(text: &str) -> Option<Scope> {
         return None;
     }
     let queries = parse_queries(&format!("m{{{text}}}")).ok()?;
-    queries.into_iter().next().map(|query| query.scope)
+    queries[0].queries().first().map(|query| query.scope.clone())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Fields, their order and types are those of recorded answers
 //! (test recordings of `DataDog/datadog-api-client-go`, 2022).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use axum::{
     Extension, Json, Router,
@@ -21,8 +21,8 @@ use crate::{
         request::{Params, presented_keys},
     },
     expr::{
-        Query,
-        evaluate::{Answer, Grid, Window, evaluate},
+        Expression,
+        evaluate::{Answer, Evaluation, Grid, Window, evaluate},
         parse::{ParseError, parse_queries},
     },
     fault::Effects,
@@ -63,7 +63,7 @@ struct Series {
     scope: String,
     tag_set: Vec<String>,
     query_index: usize,
-    aggr: Option<&'static str>,
+    aggr: Option<String>,
     /// Seconds.
     interval: i64,
     length: usize,
@@ -121,15 +121,11 @@ async fn query(
         Vec::new()
     } else {
         let data = shared.data(Timestamp::now(), effects.stale_by);
-        let answers = queries.iter().map(|query| {
-            let (grid, answers) = evaluate(query, window, &data);
-            (query, grid, answers)
-        });
-        all_series(&answers.collect::<Vec<_>>())
+        all_series(queries.iter().map(|query| evaluate(query, window, None, &data)).collect())
     };
     let mut group_by: Vec<&str> = Vec::new();
-    for key in queries.iter().flat_map(|query| &query.group_by) {
-        if !group_by.contains(&key.as_str()) {
+    for key in queries.iter().flat_map(Expression::group_by) {
+        if !group_by.contains(&key) {
             group_by.push(key);
         }
     }
@@ -147,23 +143,21 @@ fn window(params: &Params) -> Result<Window, ApiError> {
 }
 
 /// The series of all queries, in the order of the queries.
-fn all_series(answers: &[(&Query, Grid, Vec<Answer>)]) -> Vec<Series> {
+fn all_series(evaluations: Vec<Evaluation>) -> Vec<Series> {
     // Queries of one request share their timestamps: where intervals differ, a query has nulls
     // at the bucket starts of the others. (datadog-agent skips nulls for that reason.)
-    let times: BTreeSet<i64> = answers.iter().flat_map(|(_, grid, _)| grid.starts()).collect();
+    let times: BTreeSet<i64> = evaluations.iter().flat_map(|it| it.grid.starts()).collect();
     let mut all = Vec::new();
-    for (query_index, (query, grid, groups)) in answers.iter().enumerate() {
-        for group in groups {
-            let values: BTreeMap<i64, Option<f64>> =
-                grid.starts().zip(group.values.iter().copied()).collect();
-            let value_at = |time: &i64| (*time * 1000, values.get(time).copied().flatten());
-            all.push(Series::new(
-                query_index,
-                query,
-                *grid,
-                &group.group_tags,
-                times.iter().map(value_at).collect(),
-            ));
+    for (query_index, Evaluation { grid, answers }) in evaluations.into_iter().enumerate() {
+        for mut answer in answers {
+            let values = std::mem::take(&mut answer.values);
+            let mut own = grid.starts().zip(values).peekable();
+            let value_at = |time: &i64| {
+                let value = own.next_if(|(start, _)| start == time).and_then(|(_, value)| value);
+                (*time * 1000, value)
+            };
+            let pointlist = times.iter().map(value_at).collect();
+            all.push(Series::new(query_index, grid, answer, pointlist));
         }
     }
     all
@@ -223,20 +217,19 @@ impl<'a> Body<'a> {
 impl Series {
     fn new(
         query_index: usize,
-        query: &Query,
         grid: Grid,
-        group_tags: &[String],
+        answer: Answer,
         pointlist: Vec<(i64, Option<f64>)>,
     ) -> Self {
         let last = grid.starts().last().unwrap_or(grid.first);
         Self {
-            metric: query.metric.clone(),
-            display_name: query.metric.clone(),
-            expression: query.expression(group_tags),
-            scope: query.scope.with_tags(group_tags),
-            tag_set: group_tags.to_vec(),
+            display_name: answer.metric.clone(),
+            metric: answer.metric,
+            expression: answer.expression,
+            scope: answer.scope,
+            tag_set: answer.group_tags,
             query_index,
-            aggr: query.aggregator.map(crate::expr::Aggregator::name),
+            aggr: answer.aggregator.map(|it| it.to_string()),
             interval: grid.interval,
             length: pointlist.len(),
             start: grid.first * 1000,

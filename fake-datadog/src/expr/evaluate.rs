@@ -1,190 +1,167 @@
-//! Numbers for a query: buckets, then time aggregation, then space aggregation.
+//! Numbers for an expression.
+//!
+//! ```text
+//! sources ─▶ time (.rollup) ─▶ rates ─▶ gaps (.fill) ─▶ space (avg:, by) ─▶ functions, arithmetic
+//! ```
 
-use std::collections::BTreeMap;
+mod aggregate;
+mod arithmetic;
+mod function;
+mod gap;
+mod smooth;
+mod table;
 
-use crate::{
-    expr::{
-        Aggregator, Query,
-        data::{Data, Source},
-    },
-    tags::Tags,
+use crate::expr::{
+    Aggregator, Expression, data::Data, evaluate::table::Value, function::Function, grid,
 };
 
-/// Most points in one answer (docs, "Rollup interval: enforced vs. custom").
-const MAX_POINTS: i64 = 1500;
+pub use crate::expr::grid::Grid;
 
-/// Longest gap in seconds that is bridged when sources are combined: Datadog interpolates
-/// gauges for five minutes (docs, "Interpolation").
-const MAX_INTERPOLATED_GAP: i64 = 300;
-
-/// Group value of a source that lacks the key of the grouping; Datadog has `exclude_null()`
-/// to remove such groups (docs, "Exclusion").
-const NO_VALUE: &str = "N/A";
-
-/// The time asked for, Unix seconds, both ends included, `from < to`.
+/// The time asked for, Unix seconds, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// Oldest second.
     pub from: i64,
-    /// Newest second.
+    /// Newest second; without any bucket when it is before `from`.
     pub to: i64,
 }
 
-/// The buckets of one query: they start at multiples of `interval`, from the first multiple
-/// that is not before the window to the last one that is not after it
-/// (recorded answers of `GET /api/v1/query`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Grid {
-    /// Start of the first bucket, Unix seconds.
-    pub first: i64,
-    /// Bucket length in seconds.
-    pub interval: i64,
-    /// Number of buckets; may be 0 when the window is shorter than the interval.
-    pub len: usize,
+/// All answers to an expression.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// When the values are.
+    pub grid: Grid,
+    /// One a group, by ascending tags, or in the order of `top`.
+    pub answers: Vec<Answer>,
 }
 
 /// One series of the answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
+    /// Name of the metric, with the functions and the arithmetic around it.
+    pub metric: String,
+    /// The scope, narrowed to the group.
+    pub scope: String,
+    /// The text of the expression, narrowed to the group.
+    pub expression: String,
+    /// How sources were combined, where the query says so.
+    pub aggregator: Option<Aggregator>,
     /// `key:value` of each grouping key, in the order of the query; empty without grouping.
     pub group_tags: Vec<String>,
-    /// One value a bucket, `None` where no source has a point. At least one is `Some`.
+    /// One finite value a bucket, `None` where there is none. At least one is `Some`.
     pub values: Vec<Option<f64>>,
 }
 
-/// Evaluates `query` over the sources that `data` has for its metric and scope.
+/// Evaluates `expression` over the sources that `data` has for its metrics and scopes.
+///
+/// `interval` is the length of buckets in seconds for queries without a rollup of their own;
+/// without either it follows from the length of the window.
 ///
 /// 1. The points of each source inside a bucket and inside the window become one value
-///    (`.rollup`'s aggregator, else `avg`).
+///    (`.rollup`'s aggregator, else `avg`, or the sum of what `as_count` and `as_rate` ask for).
 /// 2. Sources are put into groups by their values of the `by` keys. A source with several
 ///    values of a key is in several groups, one without any in the group `N/A`.
-/// 3. Where several sources meet in a group, a source's empty buckets between two of its own
-///    values are filled in linearly, if the two are at most 300 s apart. Nothing is carried
-///    beyond the first and last value of a source, nor in from outside of the window.
-/// 4. Per bucket the sources' values become one (the query's aggregator, else `avg`).
+/// 3. Where a query has several sources, a source's empty buckets between two of its own
+///    values are filled in linearly, if the two are at most 300 s apart, unless `.fill` says
+///    otherwise (docs, "Interpolation and the Fill Modifier"). Nothing is carried in from outside
+///    of the window.
+/// 4. Per bucket the sources' values become one (the query's aggregator, else `avg`). Of a
+///    distribution all values of all sources count alike, in time and space at once.
+/// 5. Functions and arithmetic act on the groups. Queries in other intervals than each other
+///    meet where a bucket of each begins.
 ///
-/// Groups come in ascending order of their tags; a group without any value is left out.
-pub fn evaluate(query: &Query, window: Window, data: &dyn Data) -> (Grid, Vec<Answer>) {
-    let sources = data.sources(&query.metric, &query.scope, window);
-    let grid = Grid::new(window, interval(query.rollup.interval, window));
-    let in_time = query.rollup.aggregator.unwrap_or(Aggregator::Avg);
-    let in_space = query.aggregator.unwrap_or(Aggregator::Avg);
-
-    let mut groups: BTreeMap<Vec<String>, Vec<Vec<Option<f64>>>> = BTreeMap::new();
-    for Source { tags, points, .. } in &sources {
-        let values = grid.aggregate(in_time, window.to, points);
-        for group_tags in groups_of(tags, &query.group_by) {
-            groups.entry(group_tags).or_default().push(values.clone());
+/// A group without any value is left out.
+pub fn evaluate(
+    expression: &Expression,
+    window: Window,
+    interval: Option<i64>,
+    data: &dyn Data,
+) -> Evaluation {
+    let window = window.bounded();
+    let context = Context { window, interval, look_back: 0, shift: 0, data };
+    let Value::Table(table) = context.evaluate(expression) else {
+        // Text without a query does not parse.
+        let grid = Grid::new(window, grid::interval(interval, window), 0);
+        return Evaluation { grid, answers: Vec::new() };
+    };
+    let (metric, aggregator) = (expression.metric(), expression.aggregator());
+    let series = table.series.into_iter().filter_map(|mut series| {
+        for value in &mut series.values {
+            *value = value.filter(|it| it.is_finite());
         }
-    }
-
-    let answers = groups.into_iter().filter_map(|(group_tags, mut members)| {
-        if 1 < members.len() {
-            for values in &mut members {
-                interpolate(values, grid.interval);
-            }
-        }
-        let combine = |bucket| in_space.combine(members.iter().filter_map(|values| values[bucket]));
-        let values: Vec<_> = (0..grid.len).map(combine).collect();
-        values.iter().any(Option::is_some).then_some(Answer { group_tags, values })
+        series.values.iter().any(Option::is_some).then_some(series)
     });
-    let answers = answers.collect();
-    (grid, answers)
+    let answers = series.map(|series| Answer {
+        metric: metric.clone(),
+        scope: expression.scope(&series.group),
+        expression: expression.for_group(&series.group),
+        aggregator,
+        group_tags: series.group,
+        values: series.values,
+    });
+    Evaluation { grid: table.grid, answers: answers.collect() }
 }
 
-/// Bucket length in seconds: what `.rollup` asks for, unless that makes more than 1 500 points
-/// (docs, "Rollup interval: enforced vs. custom"); without it, by the length of the window.
-fn interval(asked: Option<u32>, window: Window) -> i64 {
-    let length = window.to - window.from;
-    let least = i64::from(asked.unwrap_or(0));
-    if 0 < least && length / least <= MAX_POINTS { least } else { default_interval(length) }
+/// What the parts of an expression are evaluated in.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    window: Window,
+    /// Seconds, for queries without a rollup of their own.
+    interval: Option<i64>,
+    /// Seconds before the window for which values are needed too.
+    look_back: i64,
+    /// Seconds that points are moved into the future.
+    shift: i64,
+    data: &'a dyn Data,
 }
 
-/// The step that Datadog's API takes for a window of `length` seconds: 20 s up to an hour and
-/// so on (docs, same table, column "API"); longer than its last row, whole days.
-fn default_interval(length: i64) -> i64 {
-    const HOUR: i64 = 3600;
-    const DAY: i64 = 24 * HOUR;
-    const STEPS: [(i64, i64); 8] = [
-        (HOUR, 20),
-        (4 * HOUR, 60),
-        (DAY, 300),
-        (2 * DAY, 600),
-        (7 * DAY, HOUR),
-        (31 * DAY, 4 * HOUR),
-        (93 * DAY, 12 * HOUR),
-        (MAX_POINTS * DAY, DAY),
-    ];
-    STEPS
-        .iter()
-        .find(|(longest, _)| length <= *longest)
-        .map_or_else(|| (length / (MAX_POINTS * DAY) + 1) * DAY, |(_, step)| *step)
-}
+// === impl Context ===
 
-// === impl Grid ===
-
-impl Grid {
-    fn new(window: Window, interval: i64) -> Self {
-        let first = window.from.div_euclid(interval) * interval;
-        let first = if first < window.from { first + interval } else { first };
-        let len = if first <= window.to { (window.to - first) / interval + 1 } else { 0 };
-        Self { first, interval, len: usize::try_from(len).unwrap_or(0) }
-    }
-
-    /// Start of every bucket, Unix seconds, ascending.
-    pub fn starts(self) -> impl Iterator<Item = i64> {
-        (self.first..).step_by(usize::try_from(self.interval).unwrap_or(1)).take(self.len)
-    }
-
-    fn aggregate(self, aggregator: Aggregator, to: i64, points: &[(i64, f64)]) -> Vec<Option<f64>> {
-        let mut buckets: Vec<Vec<f64>> = vec![Vec::new(); self.len];
-        for (time, value) in points.iter().filter(|(time, _)| *time <= to) {
-            let bucket = usize::try_from((time - self.first).div_euclid(self.interval));
-            if let Some(bucket) = bucket.ok().and_then(|index| buckets.get_mut(index)) {
-                bucket.push(*value);
+impl Context<'_> {
+    fn evaluate(self, expression: &Expression) -> Value {
+        match expression {
+            Expression::Number(number) => Value::Number(*number),
+            Expression::Query(query) => Value::Table(self.query(query, None)),
+            Expression::Call(function, inner) => self.call(*function, inner),
+            Expression::Negate(inner) => self.evaluate(inner).map(|it| -it),
+            Expression::Binary(operator, left, right) => {
+                arithmetic::binary(*operator, self.evaluate(left), self.evaluate(right))
             }
         }
-        buckets.into_iter().map(|bucket| aggregator.combine(bucket.into_iter())).collect()
+    }
+
+    fn call(self, function: Function, inner: &Expression) -> Value {
+        if let (true, Expression::Query(query)) = (function.is_rate(), inner) {
+            return Value::Table(self.query(query, Some(function)));
+        }
+        let (shift, look_back) = (function.shift(), function.look_back());
+        let context = Self {
+            shift: self.shift.saturating_add(shift),
+            look_back: self.look_back.saturating_add(look_back),
+            ..self
+        };
+        match context.evaluate(inner) {
+            Value::Number(number) => Value::Number(number),
+            Value::Table(table) => Value::Table(function::apply(function, table, self)),
+        }
+    }
+
+    /// The buckets wanted of a query that has them `interval` seconds long.
+    fn grid(self, interval: i64) -> Grid {
+        Grid::new(self.window, interval, self.look_back)
     }
 }
 
-/// Every combination of the values that a source has for the keys.
-fn groups_of(tags: &Tags, keys: &[String]) -> Vec<Vec<String>> {
-    let mut groups = vec![Vec::new()];
-    for key in keys {
-        let mut values: Vec<&str> = tags.values_of(key).collect();
-        if values.is_empty() {
-            values.push(NO_VALUE);
-        }
-        groups = groups
-            .iter()
-            .flat_map(|group| {
-                let with = |value: &&str| {
-                    group.iter().cloned().chain([format!("{key}:{value}")]).collect::<Vec<_>>()
-                };
-                values.iter().map(with).collect::<Vec<_>>()
-            })
-            .collect();
-    }
-    groups
-}
+// === impl Window ===
 
-/// Fills the empty buckets between two values that are at most 300 s apart, linearly.
-#[expect(clippy::cast_precision_loss, reason = "an answer has at most some thousand buckets")]
-fn interpolate(values: &mut [Option<f64>], interval: i64) {
-    let mut last: Option<(usize, f64)> = None;
-    for index in 0..values.len() {
-        let Some(right) = values[index] else { continue };
-        if let Some((left_index, left)) = last {
-            let steps = index - left_index;
-            if i64::try_from(steps).is_ok_and(|it| it * interval <= MAX_INTERPOLATED_GAP) {
-                for step in 1..steps {
-                    let share = step as f64 / steps as f64;
-                    values[left_index + step] = Some(left + (right - left) * share);
-                }
-            }
-        }
-        last = Some((index, right));
+impl Window {
+    /// Seconds from 1970 in either direction beyond which nothing is looked for: some 30,000
+    /// years, so that no sum of times can overflow.
+    pub(crate) const LATEST: i64 = 1_000_000_000_000;
+
+    pub(crate) fn bounded(self) -> Self {
+        let bounded = |time: i64| time.clamp(-Self::LATEST, Self::LATEST);
+        Self { from: bounded(self.from), to: bounded(self.to) }
     }
 }
 

@@ -224,7 +224,7 @@ mod tests {
         let queries = parse_queries(&format!("avg:m{{{scope}}}")).unwrap();
         let picked: Vec<_> = servers
             .iter()
-            .filter(|(_, tags)| queries[0].scope.matches(&Tags::normalise(tags)))
+            .filter(|(_, tags)| queries[0].queries()[0].scope.matches(&Tags::normalise(tags)))
             .map(|(name, _)| *name)
             .collect();
         assert_eq!(picked, expected, "{scope}");
@@ -271,7 +271,7 @@ mod tests {
     fn a_group_narrows_the_scope_in_its_own_notation() {
         let narrowed = |scope: &str| {
             let queries = parse_queries(&format!("avg:m{{{scope}}} by {{host}}")).unwrap();
-            queries[0].scope.with_tags(&["host:a".to_owned()])
+            queries[0].queries()[0].scope.with_tags(&["host:a".to_owned()])
         };
         assert_eq!(narrowed("*"), "host:a");
         assert_eq!(narrowed("env:prod,!canary"), "env:prod,!canary,host:a");

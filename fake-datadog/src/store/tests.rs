@@ -137,9 +137,12 @@ fn kind_and_interval_are_those_submitted_last() {
 #[track_caller]
 fn found(store: &Store, scope: &str) -> usize {
     let queries = parse_queries(&format!("avg:m{{{scope}}}")).unwrap();
-    let of = |store: &Store| store.sources("m", &queries[0].scope, 0, i64::MAX);
+    let of = |store: &Store| store.sources("m", &queries[0].queries()[0].scope, 0, i64::MAX);
     let sources = of(store);
-    assert!(sources.iter().all(|source| queries[0].scope.matches(&source.tags)), "{scope}");
+    assert!(
+        sources.iter().all(|source| queries[0].queries()[0].scope.matches(&source.tags)),
+        "{scope}"
+    );
     sources.len()
 }
 

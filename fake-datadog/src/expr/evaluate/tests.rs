@@ -4,12 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    expr::{parse::parse_queries, scope::Scope},
+    expr::{data::Source, parse::parse_queries, scope::Scope},
     tags::Tags,
 };
 
-fn query(text: &str) -> Query {
-    parse_queries(text).unwrap().remove(0)
+fn answers(text: &str, window: Window, sources: &[Source]) -> Evaluation {
+    evaluate(&parse_queries(text).unwrap()[0], window, None, &All(sources))
 }
 
 fn source(tags: &[&str], points: &[(i64, f64)]) -> Source {
@@ -27,7 +27,7 @@ impl Data for All<'_> {
 
 #[track_caller]
 fn check(text: &str, sources: &[Source], expected: &[Option<f64>]) {
-    let (_, answers) = evaluate(&query(text), Window { from: 0, to: 50 }, &All(sources));
+    let answers = answers(text, Window { from: 0, to: 50 }, sources).answers;
     assert_eq!(answers.len(), 1, "{answers:?}");
     assert_eq!(answers[0].values, expected, "{text}");
 }
@@ -36,36 +36,16 @@ fn check(text: &str, sources: &[Source], expected: &[Option<f64>]) {
 #[test]
 fn buckets_are_aligned_to_the_epoch_as_recorded() {
     let window = Window { from: 1_641_343_852, to: 1_641_430_252 };
-    let (grid, _) = evaluate(&query("avg:m{*}"), window, &All(&[]));
+    let Evaluation { grid, .. } = answers("avg:m{*}", window, &[]);
     assert_eq!(grid, Grid { first: 1_641_344_100, interval: 300, len: 288 });
     assert_eq!(grid.starts().last(), Some(1_641_430_200));
-}
-
-#[test]
-fn the_interval_grows_with_the_window() {
-    let check = |length: i64, asked: Option<u32>, expected: i64| {
-        let window = Window { from: 0, to: length };
-        assert_eq!(interval(asked, window), expected, "{length} {asked:?}");
-    };
-    check(300, None, 20);
-    check(3600, None, 20);
-    check(3601, None, 60);
-    check(86_400, None, 300);
-    check(7 * 86_400, None, 3600);
-    check(365 * 86_400, None, 86_400);
-    check(4000 * 86_400, None, 3 * 86_400);
-    check(300, Some(30), 30);
-    check(300, Some(1), 1);
-    check(3600, Some(1), 20);
-    check(30_000, Some(20), 20);
-    check(30_020, Some(20), 300);
 }
 
 #[test]
 fn a_window_shorter_than_the_interval_can_have_no_bucket() {
     let window = Window { from: 31, to: 59 };
     let sources = [source(&[], &[(40, 1.0)])];
-    let (grid, answers) = evaluate(&query("avg:m{*}.rollup(30)"), window, &All(&sources));
+    let Evaluation { grid, answers } = answers("avg:m{*}.rollup(30)", window, &sources);
     assert_eq!((grid.len, answers), (0, vec![]));
 }
 
@@ -108,8 +88,7 @@ fn a_gap_of_more_than_five_minutes_stays() {
         let sources =
             [source(&["pod:a"], &[(0, 1.0), (to, 1.0)]), source(&["pod:b"], &[(60, 5.0)])];
         let window = Window { from: 0, to };
-        let (_, answers) = evaluate(&query("sum:m{*}.rollup(60)"), window, &All(&sources));
-        answers[0].values[1]
+        answers("sum:m{*}.rollup(60)", window, &sources).answers[0].values[1]
     };
     assert_eq!(bridged(300), Some(6.0));
     assert_eq!(bridged(360), Some(5.0));
@@ -124,7 +103,7 @@ fn groups_come_from_the_values_of_the_keys() {
         source(&["pod:silent", "env:x"], &[]),
     ];
     let window = Window { from: 0, to: 9 };
-    let (_, answers) = evaluate(&query("sum:m{*} by {env,pod}.rollup(10)"), window, &All(&sources));
+    let answers = answers("sum:m{*} by {env,pod}.rollup(10)", window, &sources).answers;
     let found: Vec<_> =
         answers.iter().map(|it| (it.group_tags.join(","), it.values.clone())).collect();
     assert_eq!(
@@ -188,9 +167,8 @@ proptest! {
             .map(|(index, points)| source(&[&format!("pod:{index}")], points))
             .collect();
         let aggregator = if sum { "sum" } else { "avg" };
-        let query = query(&format!("{aggregator}:m{{*}}.rollup({interval})"));
-
-        let (_, answers) = evaluate(&query, window, &All(&sources));
+        let query = format!("{aggregator}:m{{*}}.rollup({interval})");
+        let answers = answers(&query, window, &sources).answers;
         let expected = naive(sum, i64::from(interval), window, &sources);
 
         let found = answers.first().map_or(vec![None; expected.len()], |it| it.values.clone());

@@ -53,7 +53,7 @@ mod tests {
     #[track_caller]
     fn check(scope: &str, expected: &[&[&str]]) {
         let queries = parse_queries(&format!("avg:m{{{scope}}}")).unwrap();
-        assert_eq!(queries[0].scope.required_tags(), expected, "{scope}");
+        assert_eq!(queries[0].queries()[0].scope.required_tags(), expected, "{scope}");
     }
 
     #[test]
