@@ -59,7 +59,7 @@ const SWEEP_PERIOD: i64 = 60;
 
 /// The submitted points of every series.
 #[derive(Debug)]
-pub(crate) struct Store {
+pub struct Store {
     metrics: BTreeMap<String, Metric>,
     series: usize,
     points: usize,
@@ -81,15 +81,17 @@ struct Limits {
 
 /// Points of one series as they come in.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Submission<'a> {
+pub struct Submission<'a> {
     /// The normalised name of the metric.
-    pub(crate) metric: &'a str,
-    pub(crate) tags: &'a Tags,
-    pub(crate) kind: Kind,
+    pub metric: &'a str,
+    /// Its tags, normalised.
+    pub tags: &'a Tags,
+    /// What its values are.
+    pub kind: Kind,
     /// Seconds between two points, if it was said.
-    pub(crate) interval: Option<u32>,
+    pub interval: Option<u32>,
     /// `(Unix seconds, value)`; a distribution may have several of one second.
-    pub(crate) points: &'a [(i64, f64)],
+    pub points: &'a [(i64, f64)],
 }
 
 impl Store {
@@ -98,7 +100,7 @@ impl Store {
     /// As in Datadog, points that are too old or too far ahead are left out without an error,
     /// and of two points for the same second the later one submitted stays, except in a
     /// distribution, which keeps all values of a second.
-    pub(crate) fn insert(&mut self, now: i64, submission: &Submission<'_>) {
+    pub fn insert(&mut self, now: i64, submission: &Submission<'_>) {
         self.sweep(now);
         let Submission { metric, tags, kind, interval, points } = *submission;
         let fresh = points.iter().filter(|(time, _)| is_fresh(now, *time)).copied();
@@ -142,7 +144,7 @@ impl Store {
 
     /// The sources of `metric` in `scope` with their points from `from` to `to`, Unix seconds,
     /// both included.
-    pub(crate) fn sources(&self, metric: &str, scope: &Scope, from: i64, to: i64) -> Vec<Source> {
+    pub fn sources(&self, metric: &str, scope: &Scope, from: i64, to: i64) -> Vec<Source> {
         let Some(metric) = self.metrics.get(metric) else { return Vec::new() };
         let source = |series: &Series| Source {
             tags: series.tags.clone(),
@@ -154,17 +156,17 @@ impl Store {
     }
 
     /// Number of series held.
-    pub(crate) fn series(&self) -> usize {
+    pub fn series(&self) -> usize {
         self.series
     }
 
     /// Number of points held.
-    pub(crate) fn points(&self) -> usize {
+    pub fn points(&self) -> usize {
         self.points
     }
 
     /// Number of points refused so far.
-    pub(crate) fn dropped(&self) -> u64 {
+    pub fn dropped(&self) -> u64 {
         self.dropped
     }
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod build;
 mod doctor;
 mod e2e;
@@ -28,6 +29,8 @@ struct Args {
 enum Command {
     /// Bring up a cluster, put real load on a real nginx, and assert that the HPA follows
     E2e(e2e::Args),
+    /// Measure the fake: its parts, and the whole under load
+    Bench(bench::Args),
     /// Make the images of provider, fake and load generator, without docker
     Image(image::Args),
     /// Say what will work on this machine, and what to do about the rest
@@ -43,6 +46,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::E2e(args) => e2e::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Image(args) => image::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Test(args) => test::run(&args),
