@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     args::{Args, CheckArgs, Command, LogArgs, LogFormat, ServeArgs},
     keys::Keys,
-    node_check,
+    node_check, record, replay,
     scenario::{self, LoadError, Scenario},
     server::{self, StartError},
 };
@@ -69,6 +69,8 @@ async fn run_command(command: Command) -> Result<ExitCode, Error> {
     match command {
         Command::Serve(args) => serve(args, stop).await?,
         Command::NodeCheck(args) => node_check::run(*args, stop).await?,
+        Command::Record(args) => record::run(args, stop).await?,
+        Command::Replay(args) => replay::run(args, stop).await?,
         Command::Check(args) => return check(&args),
         Command::Schema => {
             write!(io::stdout(), "{}", scenario::schema_text()).map_err(Error::Stdout)?;

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
-use crate::{keys, node_check};
+use crate::{keys, node_check, record, replay};
 
 /// A stand-in for the Datadog metrics API, for tests.
 #[derive(Debug, Parser)]
@@ -27,6 +27,10 @@ pub enum Command {
     Serve(ServeArgs),
     /// Read nginx's status page and submit its metrics.
     NodeCheck(Box<node_check::Args>),
+    /// Pass requests on to Datadog and write the exchanges down, without their keys.
+    Record(record::Args),
+    /// Serve what was recorded.
+    Replay(replay::Args),
     /// Look at scenario files without serving them; exit code 2 when one of them is bad.
     Check(CheckArgs),
     /// Print the JSON Schema of scenario files.

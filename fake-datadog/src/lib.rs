@@ -48,10 +48,13 @@
 pub mod app;
 pub mod args;
 pub mod control;
+pub mod exchange;
 pub mod expr;
 pub mod intake;
 pub mod keys;
 pub mod node_check;
+pub mod record;
+pub mod replay;
 pub mod scenario;
 pub mod server;
 pub mod store;

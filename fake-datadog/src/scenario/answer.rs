@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     control::{AnswerFile, Moment, Shape, Span},
+    exchange,
     scenario::files::FileError,
 };
 
@@ -24,6 +25,9 @@ struct Series {
 /// The values of the file at `path`, which holds `text`.
 pub(super) fn shape(wanted: &AnswerFile, path: &Path, text: &str) -> Result<Shape, FileError> {
     let content = |reason: String| FileError::Content { path: path.to_owned(), reason };
+    let recorded =
+        if exchange::is_recording(text) { Some(recorded(wanted, path, text)?) } else { None };
+    let text = recorded.as_deref().unwrap_or(text);
     let body: Body = serde_json::from_str(text).map_err(|error| FileError::Place {
         path: path.to_owned(),
         line: error.line(),
@@ -47,6 +51,22 @@ pub(super) fn shape(wanted: &AnswerFile, path: &Path, text: &str) -> Result<Shap
         return Err(content(format!("series {} of the answer has no points", wanted.series)));
     }
     Ok(Shape::Timeline { points, repeat: wanted.repeat })
+}
+
+/// The body of the first answer in a recording that is meant.
+fn recorded(wanted: &AnswerFile, path: &Path, text: &str) -> Result<String, FileError> {
+    let content = |reason: String| FileError::Content { path: path.to_owned(), reason };
+    let exchanges = exchange::parse(path, text).map_err(|error| content(error.to_string()))?;
+    let is_wanted = |request: &exchange::Request| {
+        let query = request.params.iter().find(|(name, _)| name == "query");
+        request.path == "/api/v1/query"
+            && wanted.query.as_ref().is_none_or(|it| query.is_some_and(|(_, query)| query == it))
+    };
+    let found =
+        exchanges.into_iter().find(|it| it.response.status == 200 && is_wanted(&it.request));
+    let body = found.and_then(|it| it.response.body);
+    let body = body.ok_or_else(|| content("no answer of that query is recorded".to_owned()))?;
+    Ok(body.text().to_owned())
 }
 
 /// The message without the place at its end, which is given in front.
