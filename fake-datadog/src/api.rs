@@ -9,6 +9,7 @@ mod control;
 mod distribution_points;
 mod error;
 mod filter;
+mod formula;
 mod inject;
 mod metrics;
 mod metrics_v2;
@@ -56,6 +57,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
 pub(crate) fn router(shared: Shared) -> Router {
     Router::new()
         .merge(query::routes())
+        .merge(formula::routes())
         .merge(series::routes())
         .merge(series_v2::routes())
         .merge(distribution_points::routes())

@@ -26,6 +26,8 @@ pub(crate) enum ApiError {
     EmptyWindow,
     /// A body that is not what it should be: 400, long form.
     Payload(String),
+    /// A request of version 2 that is not what it should be: 400, with these words.
+    Invalid(String),
     /// A body above the limits: 413, long form.
     TooLarge,
     /// A body that does not come to an end: 408, long form.
@@ -74,6 +76,7 @@ impl IntoResponse for ApiError {
                 let text = format!("Payload is not in the expected format: {reason}");
                 long(StatusCode::BAD_REQUEST, &text)
             }
+            Self::Invalid(text) => short(StatusCode::BAD_REQUEST, &text),
             Self::TooLarge => long(StatusCode::PAYLOAD_TOO_LARGE, "Payload too large"),
             Self::SlowBody => long(StatusCode::REQUEST_TIMEOUT, "Request timeout"),
             Self::Encoding(encoding) => {

@@ -163,7 +163,8 @@ fn all_series(evaluations: Vec<Evaluation>) -> Vec<Series> {
     all
 }
 
-fn injected_error(message: String, query: &str) -> String {
+/// What a query error that was injected says, which is the usual words when it has none of its own.
+pub(crate) fn injected_error(message: String, query: &str) -> String {
     if message.trim().is_empty() {
         format!("Error parsing query:\nunable to parse {query}: injected fault")
     } else {

@@ -15,6 +15,7 @@ use crate::expr::{
     Aggregator, Expression, data::Data, evaluate::table::Value, function::Function, grid,
 };
 
+pub(crate) use crate::expr::evaluate::aggregate::NO_VALUE;
 pub use crate::expr::grid::Grid;
 
 /// The time asked for, Unix seconds, both ends included.

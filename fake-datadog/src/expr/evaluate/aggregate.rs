@@ -18,7 +18,7 @@ use crate::{
 
 /// Group value of a source that lacks the key of the grouping; Datadog has `exclude_null()`
 /// to remove such groups (docs, "Exclusion").
-pub(super) const NO_VALUE: &str = "N/A";
+pub(crate) const NO_VALUE: &str = "N/A";
 
 /// Most groups of one query; of further ones nothing is answered. A source that has many values
 /// of several keys is in a group for each combination.
