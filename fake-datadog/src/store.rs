@@ -150,7 +150,7 @@ impl Store {
             tags: series.tags.clone(),
             kind: series.kind,
             interval: series.interval,
-            points: series.points.range(from, to).collect(),
+            points: series.points.copy(from, to),
         };
         metric.matching(scope).into_iter().map(source).collect()
     }

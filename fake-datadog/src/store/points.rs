@@ -50,6 +50,18 @@ impl Points {
         runs.flat_map(move |run| run.range(from, to))
     }
 
+    /// A copy of the points from `from` to `to`, both included.
+    pub(super) fn copy(&self, from: i64, to: i64) -> Vec<(i64, f64)> {
+        let first = self.runs.partition_point(|run| run.end() < from);
+        let last = self.runs.partition_point(|run| run.start() <= to).max(first);
+        let runs = &self.runs[first..last];
+        let mut points = Vec::with_capacity(runs.iter().map(Run::len).sum());
+        for run in runs {
+            run.copy(from, to, &mut points);
+        }
+        points
+    }
+
     /// Forgets the runs that end before `time`. Returns how many points that were.
     pub(super) fn forget_before(&mut self, time: i64) -> usize {
         let old = self.runs.partition_point(|run| run.end() < time);
@@ -132,7 +144,8 @@ mod tests {
             prop_assert_eq!(all(&points), model.clone().into_iter().collect::<Vec<_>>());
             let range: Vec<_> = points.range(from, from + length).collect();
             let expected: Vec<_> = model.range(from..=from + length).map(|(t, v)| (*t, *v)).collect();
-            prop_assert_eq!(range, expected);
+            prop_assert_eq!(&range, &expected);
+            prop_assert_eq!(points.copy(from, from + length), expected);
             prop_assert_eq!(points.newest(), model.keys().last().copied());
         }
 

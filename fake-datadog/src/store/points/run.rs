@@ -1,5 +1,7 @@
 //! Points that follow each other.
 
+use std::ops::Range;
+
 /// Most points of a run.
 pub(super) const MAX_LEN: usize = 128;
 
@@ -44,9 +46,22 @@ impl Run {
 
     /// The points from `from` to `to`, both included.
     pub(super) fn range(&self, from: i64, to: i64) -> impl Iterator<Item = (i64, f64)> {
-        let end = self.upper(to);
-        let start = from.checked_sub(1).map_or(0, |before| self.upper(before)).min(end);
-        (start..end).map(|index| (self.time(index), self.values[index]))
+        self.indices(from, to).map(|index| (self.time(index), self.values[index]))
+    }
+
+    /// Copies the points from `from` to `to`, both included: what most of the time of a query
+    /// over many series goes into.
+    pub(super) fn copy(&self, from: i64, to: i64, points: &mut Vec<(i64, f64)>) {
+        let indices = self.indices(from, to);
+        let (first, values) = (indices.start, &self.values[indices.clone()]);
+        if let Some(offsets) = &self.offsets {
+            let times = offsets[indices].iter().map(|offset| self.start + i64::from(*offset));
+            points.extend(times.zip(values.iter().copied()));
+        } else {
+            let (start, step) = (self.start + self.regular_offset(first), i64::from(self.step));
+            let times = (0_i64..).map(|index| start + step * index);
+            points.extend(values.iter().copied().zip(times).map(|(value, time)| (time, value)));
+        }
     }
 
     /// Gives the point of this second another value. False when there is none.
@@ -139,6 +154,13 @@ impl Run {
         let offsets = self.offsets.as_ref();
         let irregular = offsets.map(|offsets| i64::from(offsets[index]));
         self.start + irregular.unwrap_or_else(|| self.regular_offset(index))
+    }
+
+    /// Which points are from `from` to `to`, both included.
+    fn indices(&self, from: i64, to: i64) -> Range<usize> {
+        let end = self.upper(to);
+        let start = from.checked_sub(1).map_or(0, |before| self.upper(before)).min(end);
+        start..end
     }
 
     fn regular_offset(&self, index: usize) -> i64 {
