@@ -1,6 +1,6 @@
 //! The time of a scenario: when it began, how fast it goes, and where it was moved.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::control::{Clock, ClockChange, Span, TimeScale};
 
@@ -77,6 +77,22 @@ impl ScenarioClock {
         self.change(Segment { real: now, scenario, scale });
     }
 
+    /// The first moment, to the microsecond, at which scenario time is `scenario` or later; the
+    /// end of all time when it never is.
+    pub(crate) fn real(&self, scenario: f64) -> Timestamp {
+        let mut segment = self.first;
+        for next in &self.changes {
+            if scenario <= segment.at(next.real) {
+                return segment.real_at(scenario);
+            }
+            segment = *next;
+            if scenario <= segment.scenario {
+                return segment.real;
+            }
+        }
+        segment.real_at(scenario)
+    }
+
     /// The span of real time that `span` of the scenario takes at the speed of `now`, in seconds;
     /// when it stands still, as if it were real time.
     pub(crate) fn real_seconds(&self, now: Timestamp, span: Span) -> f64 {
@@ -103,6 +119,18 @@ impl Segment {
     fn at(self, real: Timestamp) -> f64 {
         let since = real.duration_since(self.real).as_secs_f64();
         self.scenario + since * self.scale
+    }
+
+    /// When it is `scenario`, as if this speed held for ever.
+    fn real_at(self, scenario: f64) -> Timestamp {
+        let ahead = scenario - self.scenario;
+        if self.scale == 0.0 {
+            return if ahead <= 0.0 { self.real } else { Timestamp::MAX };
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "a cast of floats saturates")]
+        let micros = (ahead / self.scale * 1e6).round() as i64;
+        let far = if micros < 0 { Timestamp::MIN } else { Timestamp::MAX };
+        self.real.checked_add(SignedDuration::from_micros(micros)).unwrap_or(far)
     }
 }
 
@@ -147,6 +175,20 @@ mod tests {
         clock.advance(second(10), Span::from_secs(100));
         clock.advance(second(10), Span::from_secs(100));
         check(&clock, &[(9, 18.0), (10, 220.0), (11, 222.0)]);
+    }
+
+    #[test]
+    fn a_scenario_time_comes_once_or_never() {
+        let mut clock = clock(2.0);
+        clock.advance(second(10), Span::from_secs(100));
+        clock.set_scale(second(20), TimeScale::FROZEN);
+        let check = |scenario, expected| assert_eq!(clock.real(scenario), expected, "{scenario}");
+        check(-4.0, second(-2));
+        check(4.0, second(2));
+        check(50.0, second(10)); // was skipped
+        check(130.0, second(15));
+        check(140.0, second(20));
+        check(141.0, Timestamp::MAX);
     }
 
     #[test]

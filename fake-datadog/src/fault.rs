@@ -4,11 +4,14 @@ pub(crate) mod body;
 mod draw;
 mod effects;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 pub(crate) use crate::fault::effects::Effects;
 use crate::{
-    control::{Effect, Endpoint, Fault, FaultList, FaultState, Handshake, InvalidFault, Span},
+    clock::ScenarioClock,
+    control::{
+        Effect, Endpoint, Fault, FaultList, FaultState, Handshake, InvalidFault, Span, TimeScale,
+    },
     fault::draw::Draws,
 };
 
@@ -21,13 +24,15 @@ pub(crate) struct Faults {
     set: Vec<Set>,
     /// What all chances and latencies are drawn from.
     seed: u64,
-    /// Seconds that pass in the scenario for each second that passes here.
-    time_scale: f64,
+    /// The scenario's time, which their spans are of.
+    clock: ScenarioClock,
 }
 
 #[derive(Debug)]
 struct Set {
     fault: Fault,
+    /// The same as `from` in scenario time.
+    begins: f64,
     from: Timestamp,
     /// `None` until it is lifted.
     until: Option<Timestamp>,
@@ -46,9 +51,19 @@ pub(crate) struct Target<'a> {
 }
 
 impl Faults {
-    /// None yet. A scenario runs `time_scale` times as fast as the clock.
-    pub(crate) fn new(seed: u64, time_scale: f64) -> Self {
-        Self { set: Vec::new(), seed, time_scale }
+    /// None yet.
+    pub(crate) fn new(seed: u64, clock: ScenarioClock) -> Self {
+        Self { set: Vec::new(), seed, clock }
+    }
+
+    /// Goes by another time from now on: faults that are to come may come sooner or later.
+    pub(crate) fn set_clock(&mut self, clock: ScenarioClock) {
+        for set in &mut self.set {
+            set.from = clock.real(set.begins);
+            let ends = set.fault.length.map(|length| set.begins + seconds(length));
+            set.until = ends.map(|ends| clock.real(ends));
+        }
+        self.clock = clock;
     }
 
     /// Sets a fault, whose time begins `now`; one of the same name gives way to it.
@@ -61,10 +76,12 @@ impl Faults {
         if MAX_FAULTS <= self.set.len() {
             return Err(InvalidFault::TooMany(MAX_FAULTS));
         }
-        let from = self.after(now, fault.at);
-        let until = fault.length.map(|length| self.after(from, length));
+        let begins = self.clock.at(now) + seconds(fault.at);
+        // Whatever the scenario's time does, even when it stands still.
+        let from = if fault.at.is_zero() { now } else { self.clock.real(begins) };
+        let until = fault.length.map(|length| self.clock.real(begins + seconds(length)));
         let draws = Draws::new(self.seed, &fault.name);
-        self.set.push(Set { fault, from, until, hits: 0, draws });
+        self.set.push(Set { fault, begins, from, until, hits: 0, draws });
         Ok(())
     }
 
@@ -121,20 +138,16 @@ impl Faults {
             it.strikes().then_some(handshake)
         })
     }
-
-    /// The moment that comes `span` of the scenario's time after `start`.
-    fn after(&self, start: Timestamp, span: Span) -> Timestamp {
-        let real = span.as_duration().as_secs_f64() / self.time_scale;
-        // Spans are at most ten years; a scale that slows them beyond jiff's years means never.
-        let real = SignedDuration::try_from_secs_f64(real).unwrap_or(SignedDuration::MAX);
-        start.checked_add(real).unwrap_or(Timestamp::MAX)
-    }
 }
 
 impl Default for Faults {
     fn default() -> Self {
-        Self::new(0, 1.0)
+        Self::new(0, ScenarioClock::new(Timestamp::UNIX_EPOCH, TimeScale::REAL))
     }
+}
+
+fn seconds(span: Span) -> f64 {
+    span.as_duration().as_secs_f64()
 }
 
 // === impl Set ===

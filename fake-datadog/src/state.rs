@@ -174,10 +174,11 @@ impl Data for Known<'_> {
 
 impl State {
     fn new(now: Timestamp, scenario: Scenario) -> Result<Self, InvalidScenario> {
+        let clock = ScenarioClock::new(now, scenario.time_scale);
         let mut state = Self {
-            clock: ScenarioClock::new(now, scenario.time_scale),
             scripts: Scripts::new(scenario.seed),
-            faults: Faults::new(scenario.seed, scenario.time_scale.get()),
+            faults: Faults::new(scenario.seed, clock.clone()),
+            clock,
             recorder: Recorder::default(),
             scenario,
         };

@@ -49,6 +49,14 @@ async fn the_scenario_can_be_held_and_moved_on() {
     assert_eq!(last_value(&fake, "avg:m{*}").await, json!(1.0));
     let skipped = ClockChange { advance: Some(Span::from_secs(3600)), time_scale: None };
     assert!((control.set_clock(&skipped).await.unwrap().elapsed_s - 3600.0).abs() < 1e-6);
+    // Faults go by the same time, and one that is set now is in force now.
+    fake.fault(Fault::new("now", Effect::Empty)).unwrap();
+    fake.fault(Fault::new("later", Effect::Empty).starting_at(Span::from_secs(600))).unwrap();
+    let in_force = || fake.faults().faults.iter().map(|it| it.active).collect::<Vec<_>>();
+    assert_eq!(in_force(), [true, false]);
+    fake.set_clock(ClockChange { advance: Some(Span::from_secs(600)), time_scale: None });
+    assert_eq!(in_force(), [true, true]);
+    fake.clear_faults();
     let (before, after) = (fake.clock(), control.clock().await.unwrap());
     assert!((before.elapsed_s - after.elapsed_s).abs() < 1e-6, "it stands still");
     let scale = ClockChange { advance: None, time_scale: Some(TimeScale::REAL) };

@@ -8,6 +8,10 @@ fn after(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap()
 }
 
+fn clock(scale: f64) -> ScenarioClock {
+    ScenarioClock::new(START, TimeScale::new(scale).unwrap())
+}
+
 fn faults(all: impl IntoIterator<Item = Fault>) -> Faults {
     let mut faults = Faults::default();
     for fault in all {
@@ -90,7 +94,7 @@ fn a_fault_is_in_force_for_its_span_alone() {
 
 #[test]
 fn the_span_is_the_scenarios_time() {
-    let mut faults = Faults::new(0, 60.0);
+    let mut faults = Faults::new(0, clock(60.0));
     let minute = Span::from_secs(60);
     faults.set(START, Fault::new("f", Effect::Empty).starting_at(minute).lasting(minute)).unwrap();
     let hits = [0, 1, 2].map(|at| hit_at(&mut faults, after(at), Some(Endpoint::Query)).empty);
@@ -100,7 +104,7 @@ fn the_span_is_the_scenarios_time() {
 #[test]
 fn chance_follows_from_the_seed() {
     let struck = |seed| {
-        let mut faults = Faults::new(seed, 1.0);
+        let mut faults = Faults::new(seed, clock(1.0));
         faults.set(START, Fault::new("f", Effect::Empty).with_probability(0.25)).unwrap();
         (0..400).map(|_| hit(&mut faults, Some(Endpoint::Query)).empty).collect::<Vec<_>>()
     };

@@ -45,8 +45,10 @@ impl Shared {
     }
 
     pub(crate) fn set_clock(&self, now: Timestamp, change: ClockChange) -> Clock {
-        let clock = &mut self.lock().clock;
+        let mut state = self.lock();
+        let State { clock, faults, .. } = &mut *state;
         clock.apply(now, change);
+        faults.set_clock(clock.clone());
         clock.read(now)
     }
 
