@@ -14,7 +14,7 @@ use crate::{
     keys::Keys,
     node_check, record, replay,
     scenario::{self, LoadError, Scenario},
-    server::{self, StartError},
+    server::{FakeDatadog, StartError, TlsError},
 };
 
 /// Why the program ends with another code than 0.
@@ -38,7 +38,7 @@ impl Error {
     /// 2 for what the caller must correct, 3 for an address in use, else 1.
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Scenario(_) => 2,
+            Self::Scenario(_) | Self::Start(StartError::Tls(_)) => 2,
             Self::Start(StartError::AddressInUse { .. }) => 3,
             Self::Start(_)
             | Self::PortFile { .. }
@@ -67,7 +67,7 @@ async fn run_command(command: Command) -> Result<ExitCode, Error> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone()).map_err(Error::Signals)?;
     match command {
-        Command::Serve(args) => serve(args, stop).await?,
+        Command::Serve(args) => serve(*args, stop).await?,
         Command::NodeCheck(args) => node_check::run(*args, stop).await?,
         Command::Record(args) => record::run(args, stop).await?,
         Command::Replay(args) => replay::run(args, stop).await?,
@@ -100,27 +100,41 @@ fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
 }
 
 async fn serve(args: ServeArgs, stop: CancellationToken) -> Result<(), Error> {
-    let ServeArgs { listen, scenario, seed, api_key, app_key, port_file } = args;
+    let ServeArgs { listen, tls, scenario, seed, api_key, app_key, port_file } = args;
     let mut scenario = scenario.as_deref().map(Scenario::load).transpose()?.unwrap_or_default();
     scenario.seed = seed.unwrap_or(scenario.seed);
-    let (listener, url) = server::bind(listen).await?;
-    if let (Some(path), Some(port)) = (&port_file, url.port_or_known_default()) {
-        write_port_file(path, port)
+    tracing::info!(seed = scenario.seed, time_scale = %scenario.time_scale, "serving");
+    let mut builder =
+        FakeDatadog::builder().listen(listen).keys(Keys::new(api_key, app_key)).scenario(scenario);
+    if let Some(source) = tls.source() {
+        builder = builder.tls(source);
+    }
+    if let Some(listen) = tls.tls_listen {
+        builder = builder.tls_listen(listen);
+    }
+    let fake = builder.start().await?;
+    if let (Some(path), Some(pem)) = (&tls.tls_ca_file, fake.ca_pem()) {
+        write_whole(path, pem)
+            .map_err(|source| StartError::Tls(TlsError::CaFile { path: path.clone(), source }))?;
+    }
+    if let (Some(path), Some(port)) = (&port_file, fake.url().port_or_known_default()) {
+        write_whole(path, &format!("{port}\n"))
             .map_err(|source| Error::PortFile { path: path.clone(), source })?;
     }
-    let address = url.as_str().trim_end_matches('/');
-    writeln!(io::stdout(), "fake-datadog listening on {address}").map_err(Error::Stdout)?;
-    tracing::info!(seed = scenario.seed, time_scale = %scenario.time_scale, "serving");
-    server::serve(listener, Keys::new(api_key, app_key), scenario, stop.cancelled_owned()).await?;
+    for url in [Some(fake.url()), fake.https_url()].into_iter().flatten() {
+        let address = url.as_str().trim_end_matches('/');
+        writeln!(io::stdout(), "fake-datadog listening on {address}").map_err(Error::Stdout)?;
+    }
+    fake.run_until(stop.cancelled_owned()).await;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Writes beside the target first, so that a reader never sees half a number.
-fn write_port_file(path: &Path, port: u16) -> io::Result<()> {
+/// Writes beside the target first, so that a reader never sees half of it.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(format!(".{}", std::process::id()));
-    fs::write(&partial, format!("{port}\n"))?;
+    fs::write(&partial, text)?;
     fs::rename(&partial, path).inspect_err(|_| {
         let _ = fs::remove_file(&partial);
     })

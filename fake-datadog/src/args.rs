@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
-use crate::{keys, node_check, record, replay};
+use crate::{keys, node_check, record, replay, server::Tls};
 
 /// A stand-in for the Datadog metrics API, for tests.
 #[derive(Debug, Parser)]
@@ -24,7 +24,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the Datadog API and the control API under /fake.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Read nginx's status page and submit its metrics.
     NodeCheck(Box<node_check::Args>),
     /// Pass requests on to Datadog and write the exchanges down, without their keys.
@@ -81,6 +81,10 @@ pub struct ServeArgs {
     )]
     pub listen: SocketAddr,
 
+    /// HTTPS.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+
     /// Scenario to serve from the start, in YAML.
     #[arg(long, env = "FAKE_DATADOG_SCENARIO", value_name = "FILE")]
     pub scenario: Option<PathBuf>,
@@ -120,6 +124,54 @@ pub struct CheckArgs {
     /// Scenario files, in YAML.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+}
+
+/// Whether and how to serve HTTPS.
+#[derive(Debug, clap::Args)]
+pub struct TlsArgs {
+    /// Serve HTTPS too, with a certificate that is made at the start.
+    #[arg(long, env = "FAKE_DATADOG_TLS")]
+    pub tls: bool,
+
+    /// Name or address that the certificate made is good for, besides localhost; may be repeated.
+    #[arg(long, env = "FAKE_DATADOG_TLS_NAME", value_name = "NAME", value_delimiter = ',')]
+    pub tls_name: Vec<String>,
+
+    /// File to write the certificate of the made one's authority into, in PEM.
+    #[arg(long, env = "FAKE_DATADOG_TLS_CA_FILE", value_name = "FILE")]
+    pub tls_ca_file: Option<PathBuf>,
+
+    /// Serve HTTPS too, with the certificate chain in this PEM file.
+    #[arg(
+        long,
+        env = "FAKE_DATADOG_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_key",
+        conflicts_with_all = ["tls", "tls_name", "tls_ca_file"]
+    )]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The private key of the certificate in `--tls-cert`.
+    #[arg(long, env = "FAKE_DATADOG_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Address of HTTPS alone; without it, HTTPS is served on the port of HTTP.
+    #[arg(long, env = "FAKE_DATADOG_TLS_LISTEN", value_name = "ADDRESS")]
+    pub tls_listen: Option<SocketAddr>,
+}
+
+impl TlsArgs {
+    /// Where the certificate comes from; `None` when there is to be no HTTPS.
+    pub fn source(&self) -> Option<Tls> {
+        if let (Some(certificate), Some(key)) = (self.tls_cert.clone(), self.tls_key.clone()) {
+            return Some(Tls::Files { certificate, key });
+        }
+        let wanted = self.tls
+            || !self.tls_name.is_empty()
+            || self.tls_ca_file.is_some()
+            || self.tls_listen.is_some();
+        wanted.then(|| Tls::made_for(self.tls_name.iter().cloned()))
+    }
 }
 
 impl LogFilter {

@@ -130,7 +130,6 @@ impl Faults {
         effects
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "for HTTPS, which comes next"))]
     /// What happens to one TLS handshake; counted like a request.
     pub(crate) fn handshake(&mut self, now: Timestamp) -> Option<Handshake> {
         self.set.iter_mut().filter(|it| it.is_active(now)).find_map(|it| {

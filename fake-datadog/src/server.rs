@@ -1,33 +1,32 @@
 //! A running fake: started in a process of its own or inside of a test.
 
-use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+mod builder;
+mod connection;
+mod listen;
+mod socket;
+mod tls;
 
-use axum::serve::ListenerExt;
 use jiff::Timestamp;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+pub use crate::server::{
+    builder::{Builder, StartError},
+    tls::{Tls, TlsError},
+};
+pub(crate) use crate::server::{listen::bind, socket::Connection};
 use crate::{
-    api,
     control::{
         Accepted, Clock, ClockChange, Fault, FaultList, InvalidFault, InvalidScript, RequestLog,
         Script, SeriesList,
     },
     expr::data::Kind,
-    keys::Keys,
     scenario::{InvalidScenario, Scenario},
     state::Shared,
     store::Submission,
     tags::Tags,
 };
-
-/// How long requests in flight may take after the stop.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// A fake that runs in this process. It stops when this is dropped.
 ///
@@ -36,38 +35,10 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub struct FakeDatadog {
     shared: Shared,
     url: Url,
+    https_url: Option<Url>,
+    ca_pem: Option<String>,
     stop: CancellationToken,
     server: JoinHandle<()>,
-}
-
-/// What a fake is like. [`FakeDatadog::builder`] makes one.
-#[derive(Clone, Debug)]
-pub struct Builder {
-    listen: SocketAddr,
-    keys: Keys,
-    scenario: Scenario,
-}
-
-/// Why a fake cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Somebody else has the address.
-    #[error("{listen} is already in use, choose another address such as `--listen {}:0`", listen.ip())]
-    AddressInUse {
-        /// The address.
-        listen: SocketAddr,
-    },
-    /// Listening fails for another reason.
-    #[error("cannot listen on {listen}: {source}")]
-    Listen {
-        /// The address.
-        listen: SocketAddr,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The scenario cannot be served.
-    #[error("bad scenario: {0}")]
-    Scenario(#[from] InvalidScenario),
 }
 
 impl FakeDatadog {
@@ -82,16 +53,22 @@ impl FakeDatadog {
 
     /// A fake to be, on a free port of 127.0.0.1, with the default keys and an empty scenario.
     pub fn builder() -> Builder {
-        Builder {
-            listen: (Ipv4Addr::LOCALHOST, 0).into(),
-            keys: Keys::default(),
-            scenario: Scenario::default(),
-        }
+        Builder::default()
     }
 
     /// Its base address, such as `http://127.0.0.1:41234/`.
     pub fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// Its base address for HTTPS; `None` without [`Builder::tls`].
+    pub fn https_url(&self) -> Option<&Url> {
+        self.https_url.as_ref()
+    }
+
+    /// The certificate of the authority behind a certificate that was made at the start, in PEM.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.ca_pem.as_deref()
     }
 
     /// Sets a scripted series, in place of an earlier one of the same metric and tags.
@@ -183,9 +160,21 @@ impl FakeDatadog {
         }
     }
 
-    /// Stops, and returns once the port is free again.
+    /// Stops, and returns once the port is free again. Requests in flight get 5 s more.
     pub async fn stop(mut self) {
         self.stop.cancel();
+        self.ended().await;
+    }
+
+    /// Serves until `stop` is ready, then stops. Returns early if serving fails.
+    pub async fn run_until(mut self, stop: impl Future<Output = ()>) {
+        tokio::select! {
+            () = stop => self.stop().await,
+            () = self.ended() => {}
+        }
+    }
+
+    async fn ended(&mut self) {
         if let Err(error) = (&mut self.server).await {
             tracing::error!(%error, "server task failed");
         }
@@ -195,104 +184,5 @@ impl FakeDatadog {
 impl Drop for FakeDatadog {
     fn drop(&mut self) {
         self.stop.cancel();
-    }
-}
-
-// === impl Builder ===
-
-impl Builder {
-    /// Listens there; port 0 picks a free one.
-    #[must_use]
-    pub fn listen(self, listen: SocketAddr) -> Self {
-        Self { listen, ..self }
-    }
-
-    /// Accepts only these keys.
-    #[must_use]
-    pub fn keys(self, keys: Keys) -> Self {
-        Self { keys, ..self }
-    }
-
-    /// Serves this from the start.
-    #[must_use]
-    pub fn scenario(self, scenario: Scenario) -> Self {
-        Self { scenario, ..self }
-    }
-
-    /// Starts it; it listens when this returns.
-    ///
-    /// # Errors
-    ///
-    /// When the address is taken or the scenario cannot be served.
-    pub async fn start(self) -> Result<FakeDatadog, StartError> {
-        let Self { listen, keys, scenario } = self;
-        let shared = Shared::new(Timestamp::now(), keys, scenario)?;
-        let (listener, url) = bind(listen).await?;
-        let stop = CancellationToken::new();
-        let serving = run(listener, shared.clone(), stop.clone().cancelled_owned());
-        let server = tokio::spawn(async {
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "server failed");
-            }
-        });
-        Ok(FakeDatadog { shared, url, stop, server })
-    }
-}
-
-/// Serves a fake on `listener` until `stop` is ready; requests in flight get 5 s more.
-///
-/// # Errors
-///
-/// When the scenario cannot be served, or accepting connections fails for good.
-pub async fn serve(
-    listener: TcpListener,
-    keys: Keys,
-    scenario: Scenario,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<()> {
-    let shared = Shared::new(Timestamp::now(), keys, scenario)?;
-    Ok(run(listener, shared, stop).await?)
-}
-
-/// Listens on `listen` and says under which address that can be reached.
-pub(crate) async fn bind(listen: SocketAddr) -> Result<(TcpListener, Url), StartError> {
-    let failed = |source: io::Error| match source.kind() {
-        io::ErrorKind::AddrInUse => StartError::AddressInUse { listen },
-        _ => StartError::Listen { listen, source },
-    };
-    let listener = TcpListener::bind(listen).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    let url = Url::parse(&format!("http://{address}"))
-        .map_err(|error| failed(io::Error::other(error)))?;
-    Ok((listener, url))
-}
-
-async fn run(
-    listener: TcpListener,
-    shared: Shared,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    let stopping = shared.stopping().clone();
-    let signal = stopping.clone();
-    let listener = listener.tap_io(|stream| {
-        // Small answers must not wait for more to send.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
-        }
-    });
-    let server = axum::serve(listener, api::router(shared)).with_graceful_shutdown(async move {
-        stop.await;
-        signal.cancel();
-    });
-    let drained = async {
-        stopping.cancelled().await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        ended = async { server.await } => ended,
-        () = drained => {
-            tracing::warn!(after = ?DRAIN, "requests in flight were cut off");
-            Ok(())
-        }
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::ScenarioClock,
-    control::{Fault, FaultList, Health, InvalidFault, RecordedRequest, RequestLog},
+    control::{Fault, FaultList, Handshake, Health, InvalidFault, RecordedRequest, RequestLog},
     expr::{
         data::{Data, Source},
         evaluate::Window,
@@ -96,6 +96,10 @@ impl Shared {
 
     pub(crate) fn hit(&self, now: Timestamp, target: Target<'_>) -> Effects {
         self.lock().faults.hit(now, target)
+    }
+
+    pub(crate) fn handshake(&self, now: Timestamp) -> Option<Handshake> {
+        self.lock().faults.handshake(now)
     }
 
     pub(crate) fn record(&self, path: Path, request: RecordedRequest) {

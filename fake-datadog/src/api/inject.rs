@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -15,6 +15,7 @@ use crate::{
     },
     control::Endpoint,
     fault::{Effects, Target},
+    server::Connection,
     state::Shared,
 };
 
@@ -29,6 +30,9 @@ pub(crate) async fn inject(State(shared): State<Shared>, request: Request, next:
             () = tokio::time::sleep(effects.delay) => {}
             () = shared.stopping().cancelled() => {}
         }
+    }
+    if effects.reset {
+        return reset(&request);
     }
     let mut response = effects.body.apply(answer(&effects, request, next).await).await;
     if effects.clock_ahead != 0 {
@@ -46,6 +50,15 @@ async fn answer(effects: &Effects, mut request: Request, next: Next) -> Response
     }
     request.extensions_mut().insert(effects.clone());
     next.run(request).await
+}
+
+/// Closes the connection with a reset. The client sees no answer; the log shows one with 444, as
+/// nginx calls a connection that it closed without an answer.
+fn reset(request: &Request) -> Response {
+    if let Some(connection) = request.extensions().get::<Connection>() {
+        connection.reset();
+    }
+    StatusCode::from_u16(444).unwrap_or_default().into_response()
 }
 
 /// The date of a clock that is `ahead` seconds ahead of ours.
