@@ -40,9 +40,8 @@
 //!
 //! # What it does not do
 //!
-//! - Every submitted series is a gauge: the types `count` and `rate` and the interval are not
-//!   kept.
-//! - Of functions there is only `.rollup`; there is no arithmetic between queries.
+//! - Queries are a subset of Datadog's language, which [`expr`] describes; what is outside of it is
+//!   refused as text that Datadog cannot parse.
 //! - There are no rate limits.
 
 pub mod app;
@@ -50,6 +49,8 @@ pub mod args;
 pub mod control;
 pub mod exchange;
 pub mod expr;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod intake;
 pub mod keys;
 pub mod node_check;

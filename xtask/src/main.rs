@@ -10,6 +10,7 @@ mod bench;
 mod build;
 mod doctor;
 mod e2e;
+mod fuzz;
 mod image;
 mod project;
 mod test;
@@ -37,6 +38,8 @@ enum Command {
     Doctor(e2e::Args),
     /// Everything that CI checks: format, lints, tests, docs, dependencies, file sizes, e2e
     Test(test::Args),
+    /// Hand the fake what it must refuse or understand, until it panics or the time is over
+    Fuzz(fuzz::Args),
     /// Check what no compiler checks: file sizes, stray references, pinned actions
     Tidy,
     /// Run every command of docs/walkthrough.md, and write what they print into the page
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Image(args) => image::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Tidy => tidy::run().map(|()| ExitCode::SUCCESS),
         Command::Walkthrough(args) => walkthrough::run(&args),
     };

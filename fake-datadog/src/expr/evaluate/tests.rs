@@ -1,10 +1,15 @@
-#![expect(clippy::cast_precision_loss, reason = "numbers in tests are small")]
-
-use proptest::prelude::*;
+mod calls;
+mod forms;
+mod model;
+mod total;
 
 use super::*;
 use crate::{
-    expr::{data::Source, parse::parse_queries, scope::Scope},
+    expr::{
+        data::{Kind, Source},
+        parse::parse_queries,
+        scope::Scope,
+    },
     tags::Tags,
 };
 
@@ -115,69 +120,4 @@ fn groups_come_from_the_values_of_the_keys() {
             ("env:y,pod:a".to_owned(), vec![Some(2.0)]),
         ]
     );
-}
-
-/// The same rules written the slow and obvious way: every bucket looks at every point.
-fn naive(sum: bool, interval: i64, window: Window, sources: &[Source]) -> Vec<Option<f64>> {
-    let starts: Vec<i64> =
-        (window.from..=window.to).filter(|time| time.rem_euclid(interval) == 0).collect();
-    let mean = |source: &Source, start: i64| {
-        let inside = |time: i64| start <= time && time < start + interval && time <= window.to;
-        let values: Vec<f64> =
-            source.points.iter().filter(|(time, _)| inside(*time)).map(|(_, v)| *v).collect();
-        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-    };
-    let bridged = |source: &Source, start: i64| {
-        let left =
-            starts.iter().rev().filter(|it| **it < start).find(|it| mean(source, **it).is_some());
-        let right = starts.iter().filter(|it| **it > start).find(|it| mean(source, **it).is_some());
-        let (left, right) = (*left?, *right?);
-        let (low, high) = (mean(source, left)?, mean(source, right)?);
-        let share = (start - left) as f64 / (right - left) as f64;
-        (right - left <= 300).then_some(low + (high - low) * share)
-    };
-    let bucket = |start: &i64| {
-        let values: Vec<f64> = sources
-            .iter()
-            .filter_map(|source| {
-                let own = mean(source, *start);
-                if 1 < sources.len() { own.or_else(|| bridged(source, *start)) } else { own }
-            })
-            .collect();
-        let total = values.iter().sum::<f64>();
-        (!values.is_empty()).then(|| if sum { total } else { total / values.len() as f64 })
-    };
-    starts.iter().map(bucket).collect()
-}
-
-proptest! {
-    #[test]
-    fn property_test_sum_and_avg_agree_with_the_naive_model(
-        from in 0_i64..100,
-        length in 1_i64..900,
-        interval in 1_u32..90,
-        sum in any::<bool>(),
-        sources in prop::collection::vec(
-            prop::collection::vec((0_i64..1100, -100.0..100.0), 0..25), 1..4),
-    ) {
-        let window = Window { from, to: from + length };
-        let sources: Vec<_> = sources
-            .iter()
-            .enumerate()
-            .map(|(index, points)| source(&[&format!("pod:{index}")], points))
-            .collect();
-        let aggregator = if sum { "sum" } else { "avg" };
-        let query = format!("{aggregator}:m{{*}}.rollup({interval})");
-        let answers = answers(&query, window, &sources).answers;
-        let expected = naive(sum, i64::from(interval), window, &sources);
-
-        let found = answers.first().map_or(vec![None; expected.len()], |it| it.values.clone());
-        prop_assert_eq!(found.len(), expected.len());
-        for (found, expected) in found.iter().zip(&expected) {
-            match (found, expected) {
-                (Some(found), Some(expected)) => prop_assert!((found - expected).abs() < 1e-9),
-                (found, expected) => prop_assert_eq!(found, expected),
-            }
-        }
-    }
 }
