@@ -12,7 +12,8 @@
 //! | `DELETE /fake/faults[?name=N]` | lifts all faults or one; answers [`Removed`] |
 //! | `GET /fake/clock` | scenario time and its speed: [`Clock`] |
 //! | `PUT /fake/clock` | sets the speed or skips a span: [`ClockChange`]; answers [`Clock`] |
-//! | `GET /fake/requests` | what clients asked: [`RequestLog`] |
+//! | `GET /fake/requests[?full]` | what clients asked: [`RequestLog`]; with `full`, each with its [`Exchange`] |
+//! | `GET /fake/requests/{id}` | one of the last requests with its [`Exchange`]: [`RecordedRequest`] |
 //! | `POST /fake/reset` | forgets everything and begins the last scenario given anew |
 //! | `GET /fake/health` | [`Health`] |
 //!
@@ -22,13 +23,12 @@ mod client;
 mod clock;
 mod endpoint;
 mod fault;
+mod request;
 mod scale;
 mod script;
 mod shape;
 mod template;
 mod time;
-
-use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,7 @@ pub use crate::control::{
         Effect, Fault, FaultList, FaultState, Handshake, InvalidFault, Latency, Quantile, Skew,
         StatusEffect, Which,
     },
+    request::{Exchange, RecordedBody, RecordedRequest, RequestCount, RequestLog},
     scale::{InvalidTimeScale, TimeScale},
     script::{Gap, InvalidScript, MetricType, Script},
     shape::{AnswerFile, CsvFile, Moment, Shape, Step},
@@ -94,53 +95,6 @@ pub struct SeriesList {
 pub struct Removed {
     /// Their number.
     pub removed: usize,
-}
-
-/// What clients asked since the start or the last reset.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RequestLog {
-    /// Number of requests.
-    pub total: u64,
-    /// The same by method, path and status. Paths that the fake does not know count as `other`.
-    pub counts: Vec<RequestCount>,
-    /// The last of them, oldest first; at most 1 000.
-    pub requests: Vec<RecordedRequest>,
-}
-
-/// How often a request was answered with a status.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RequestCount {
-    /// HTTP method.
-    pub method: String,
-    /// Path, or `other`.
-    pub path: String,
-    /// Status code of the answer.
-    pub status: u16,
-    /// How often.
-    pub count: u64,
-}
-
-/// One request and what became of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RecordedRequest {
-    /// When it came in.
-    pub time: Timestamp,
-    /// HTTP method.
-    pub method: String,
-    /// Path without parameters.
-    pub path: String,
-    /// Its decoded parameters, keys left out; the last one of a name.
-    pub query: BTreeMap<String, String>,
-    /// Fingerprint of the API key: [`crate::keys::fingerprint`].
-    pub api_key: Option<String>,
-    /// Fingerprint of the application key.
-    pub app_key: Option<String>,
-    /// `User-Agent`.
-    pub user_agent: Option<String>,
-    /// Status code of the answer.
-    pub status: u16,
-    /// Time until the answer was ready, in milliseconds, injected delays included.
-    pub duration_ms: u64,
 }
 
 /// State of the fake.

@@ -124,6 +124,7 @@ impl Faults {
                 _ => true,
             };
             if revoked && it.fault.means(target.endpoint, target.path) && it.strikes() {
+                effects.names.push(it.fault.name.clone());
                 effects.add(&it.fault.effect, &mut it.draws);
             }
         }

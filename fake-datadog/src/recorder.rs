@@ -1,90 +1,152 @@
-//! What clients asked, in bounded memory.
+//! What clients asked and what they were answered, in bounded memory.
+//!
+//! ```text
+//! api::record ─▶ Pending ─▶ Exchange ─▶ Recorder ─▶ /fake/requests, the page, expectations
+//!                  └ body::peek, body::Capture         └ rates
+//! ```
 
-use std::collections::{BTreeMap, VecDeque};
+pub(crate) mod body;
+pub(crate) mod exchange;
+pub(crate) mod rates;
+mod show;
 
-use crate::control::{RecordedRequest, RequestCount, RequestLog};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-/// Most requests kept; beyond it the oldest go, while the counts stay.
-const MAX_REQUESTS: usize = 1000;
+use tokio::sync::watch;
 
-/// Path under which requests to unknown paths are counted, so that a scanner cannot fill memory.
-const OTHER: &str = "other";
+use crate::{
+    control::{RecordedRequest, RequestLog},
+    recorder::{
+        exchange::{Exchange, Route},
+        rates::{Rates, Recent},
+    },
+};
 
-/// Requests in the order in which they were answered.
-#[derive(Debug, Default)]
+/// Most exchanges kept; beyond it the oldest go, while the counts stay.
+const MAX_EXCHANGES: usize = 1000;
+
+/// Most bytes of headers and bodies kept; beyond it the oldest exchanges go.
+const MAX_BYTES: usize = 32 << 20;
+
+/// The exchanges in the order in which they were answered.
+#[derive(Debug)]
 pub(crate) struct Recorder {
-    total: u64,
-    counts: BTreeMap<(String, String, u16), u64>,
-    requests: VecDeque<RecordedRequest>,
+    // A lock of its own, held to push or to clone handles and never to render or to wait: asking
+    // for the log does not hold up queries.
+    log: Mutex<Log>,
+    /// The number of the newest exchange, for those who wait for one.
+    newest: watch::Sender<u64>,
 }
 
-/// Whether the fake serves the path of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Path {
-    Served,
-    Unknown,
+#[derive(Debug, Default)]
+struct Log {
+    /// Number of the newest exchange.
+    newest: u64,
+    /// Exchanges since the last reset.
+    total: u64,
+    rates: Rates,
+    exchanges: VecDeque<Arc<Exchange>>,
+    /// What the exchanges kept may weigh together.
+    bytes: usize,
 }
 
 impl Recorder {
-    /// Adds a request.
-    pub(crate) fn record(&mut self, path: Path, request: RecordedRequest) {
-        let (method, counted) = match path {
-            Path::Served => (request.method.clone(), request.path.clone()),
-            Path::Unknown => (OTHER.to_owned(), OTHER.to_owned()),
+    /// Adds an exchange that was answered at `now`, Unix seconds.
+    pub(crate) fn record(&self, now: i64, route: &Route, mut exchange: Exchange) {
+        let weight = exchange.weight();
+        let newest = {
+            let mut log = self.lock();
+            log.newest += 1;
+            log.total += 1;
+            log.rates.count(now, route, exchange.status);
+            log.bytes += weight;
+            exchange.id = log.newest;
+            log.exchanges.push_back(Arc::new(exchange));
+            log.shed();
+            log.newest
         };
-        *self.counts.entry((method, counted, request.status)).or_default() += 1;
-        self.total += 1;
-        self.requests.push_back(request);
-        if MAX_REQUESTS < self.requests.len() {
-            self.requests.pop_front();
-        }
+        // Exchanges that end together may get here in another order.
+        self.newest.send_if_modified(|seen| {
+            let newer = *seen < newest;
+            *seen = newest.max(*seen);
+            newer
+        });
     }
 
-    /// Everything so far.
+    /// Everything so far, without headers and bodies.
     pub(crate) fn log(&self) -> RequestLog {
-        let counts = self.counts.iter().map(|((method, path, status), count)| RequestCount {
-            method: method.clone(),
-            path: path.clone(),
-            status: *status,
-            count: *count,
-        });
-        RequestLog {
-            total: self.total,
-            counts: counts.collect(),
-            requests: self.requests.iter().cloned().collect(),
+        let (total, counts, exchanges) = {
+            let log = self.lock();
+            (log.total, log.rates.totals(), log.exchanges.clone())
+        };
+        RequestLog { total, counts, requests: exchanges.iter().map(|it| it.summary()).collect() }
+    }
+
+    /// The exchanges kept, oldest first.
+    pub(crate) fn exchanges(&self) -> Vec<RecordedRequest> {
+        let exchanges = self.lock().exchanges.clone();
+        exchanges.iter().map(|exchange| exchange.full()).collect()
+    }
+
+    /// The summaries of the last `count` exchanges, as far as they are later than number `after`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the page comes next"))]
+    pub(crate) fn later_than(&self, after: u64, count: usize) -> Vec<RecordedRequest> {
+        let later: Vec<_> = {
+            let log = self.lock();
+            let newest_first = log.exchanges.iter().rev().take_while(|it| after < it.id);
+            newest_first.take(count).cloned().collect()
+        };
+        later.iter().rev().map(|exchange| exchange.summary()).collect()
+    }
+
+    /// The exchange with this number, if it is still kept.
+    pub(crate) fn exchange(&self, id: u64) -> Option<RecordedRequest> {
+        let found = self.lock().exchanges.iter().rev().find(|it| it.id == id).cloned();
+        found.map(|exchange| exchange.full())
+    }
+
+    /// Exchanges of the last minutes by second.
+    #[expect(dead_code, reason = "the page comes next")]
+    pub(crate) fn recent(&self, now: i64) -> Recent {
+        self.lock().rates.recent(now)
+    }
+
+    /// The number of the newest exchange, to wait for a newer one.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the page comes next"))]
+    pub(crate) fn newest(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    /// Forgets everything but the numbering, so that no two exchanges share a number.
+    pub(crate) fn clear(&self) {
+        let mut log = self.lock();
+        *log = Log { newest: log.newest, ..Log::default() };
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        // No code under the lock leaves the log half changed, so a panic does no harm to it.
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self { log: Mutex::default(), newest: watch::Sender::new(0) }
+    }
+}
+
+impl Log {
+    /// Lets the oldest exchanges go until the rest is within the limits.
+    fn shed(&mut self) {
+        while MAX_EXCHANGES < self.exchanges.len() || MAX_BYTES < self.bytes {
+            let Some(oldest) = self.exchanges.pop_front() else { break };
+            self.bytes -= oldest.weight();
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request(path: &str) -> RecordedRequest {
-        RecordedRequest {
-            time: jiff::Timestamp::UNIX_EPOCH,
-            method: "GET".to_owned(),
-            path: path.to_owned(),
-            query: BTreeMap::new(),
-            api_key: None,
-            app_key: None,
-            user_agent: None,
-            status: 200,
-            duration_ms: 0,
-        }
-    }
-
-    #[test]
-    fn only_the_last_requests_are_kept_but_all_are_counted() {
-        let mut recorder = Recorder::default();
-        for index in 0..=MAX_REQUESTS {
-            recorder.record(Path::Unknown, request(&format!("/{index}")));
-        }
-        recorder.record(Path::Served, request("/api/v1/query"));
-        let log = recorder.log();
-        assert_eq!((log.total, log.requests.len()), (1002, MAX_REQUESTS));
-        assert_eq!(log.requests[0].path, "/2");
-        let counts: Vec<_> = log.counts.iter().map(|it| (it.path.as_str(), it.count)).collect();
-        assert_eq!(counts, [("/api/v1/query", 1), ("other", 1001)]);
-    }
-}
+mod tests;

@@ -135,7 +135,7 @@ impl FakeDatadog {
 
     /// What clients asked so far.
     pub fn requests(&self) -> RequestLog {
-        self.shared.requests()
+        self.shared.recorder().log()
     }
 
     /// Takes points of one series as if they had been submitted; times are Unix seconds.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::ScenarioClock,
-    control::{Fault, FaultList, Handshake, Health, InvalidFault, RecordedRequest, RequestLog},
+    control::{Fault, FaultList, Handshake, Health, InvalidFault},
     expr::{
         data::{Data, Source},
         evaluate::Window,
@@ -19,7 +19,7 @@ use crate::{
     },
     fault::{Effects, Faults, Target},
     keys::Keys,
-    recorder::{Path, Recorder},
+    recorder::Recorder,
     scenario::{InvalidScenario, Scenario},
     script::Scripts,
     store::{Store, Submission},
@@ -34,6 +34,8 @@ struct Inner {
     keys: Keys,
     /// Cancelled when the server stops, so that injected delays do not hold it up.
     stopping: CancellationToken,
+    /// What clients asked; it has a lock of its own.
+    recorder: Recorder,
     // A std mutex: it is held for short, computing sections only and never across an `.await`.
     state: Mutex<State>,
     /// What was submitted. Apart from the rest, so that queries read it side by side. Never
@@ -48,7 +50,6 @@ struct State {
     clock: ScenarioClock,
     scripts: Scripts,
     faults: Faults,
-    recorder: Recorder,
 }
 
 impl Shared {
@@ -61,11 +62,16 @@ impl Shared {
         let state = Mutex::new(State::new(now, scenario)?);
         let store = RwLock::default();
         let stopping = CancellationToken::new();
-        Ok(Self(Arc::new(Inner { keys, stopping, state, store })))
+        let recorder = Recorder::default();
+        Ok(Self(Arc::new(Inner { keys, stopping, recorder, state, store })))
     }
 
     pub(crate) fn keys(&self) -> &Keys {
         &self.0.keys
+    }
+
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.0.recorder
     }
 
     pub(crate) fn stopping(&self) -> &CancellationToken {
@@ -102,20 +108,13 @@ impl Shared {
         self.lock().faults.handshake(now)
     }
 
-    pub(crate) fn record(&self, path: Path, request: RecordedRequest) {
-        self.lock().recorder.record(path, request);
-    }
-
-    pub(crate) fn requests(&self) -> RequestLog {
-        self.lock().recorder.log()
-    }
-
     /// Forgets everything and lets the scenario begin anew at `now`.
     pub(crate) fn reset(&self, now: Timestamp) -> Result<(), InvalidScenario> {
         let scenario = self.lock().scenario.clone();
         let fresh = State::new(now, scenario)?;
         *self.lock() = fresh;
         *self.store_mut() = Store::default();
+        self.0.recorder.clear();
         Ok(())
     }
 
@@ -183,7 +182,6 @@ impl State {
             scripts: Scripts::new(scenario.seed),
             faults: Faults::new(scenario.seed, clock.clone()),
             clock,
-            recorder: Recorder::default(),
             scenario,
         };
         for (index, script) in state.scenario.series.iter().enumerate() {

@@ -5,6 +5,7 @@
 use fake_datadog::{
     FakeDatadog, Scenario, StartError,
     control::{ClockChange, Effect, Endpoint, Fault, Script, Shape, Span, StatusEffect, TimeScale},
+    keys::DEFAULT_API_KEY,
 };
 use insta::assert_snapshot;
 use reqwest::{Response, StatusCode};
@@ -15,7 +16,7 @@ mod client;
 
 use crate::client::{
     ask, body_of, constant, control, fake, get, golden, golden_since, last_value, now, scenario,
-    start,
+    start, submit,
 };
 
 // === control API ===
@@ -225,6 +226,61 @@ async fn requests_are_listed_without_their_keys() {
         log.counts.iter().map(|it| (it.path.as_str(), it.status, it.count)).collect();
     assert_eq!(counts, [("/api/v1/validate", 403, 1), ("other", 404, 1)]);
     assert!(!serde_json::to_string(&log).unwrap().contains("sesame"));
+}
+
+#[tokio::test]
+async fn an_exchange_is_kept_with_headers_and_bodies_but_no_keys() {
+    let fake = fake().await;
+    let body = json!({ "series": [], "api_key": "sesame" }).to_string();
+    submit(&fake).body(body).send().await.unwrap();
+    let log = control(&fake).requests().await.unwrap();
+    assert_eq!(log.requests[0].exchange, None);
+
+    let request = control(&fake).request(log.requests[0].id).await.unwrap();
+    let exchange = request.exchange.clone().unwrap();
+    assert_eq!(request.status, 202);
+    assert_eq!(
+        request.header("dd-api-key"),
+        Some(format!("<key {}>", request.api_key.as_ref().unwrap()).as_str())
+    );
+    assert_eq!(request.body(), r#"{"api_key":"<key>","series":[]}"#);
+    assert_eq!(exchange.response_body.text.as_deref(), Some(r#"{"status":"ok"}"#));
+    assert!(exchange.response_headers.contains(&("content-type".into(), "text/json".into())));
+    let shown = serde_json::to_string(&request).unwrap();
+    assert!(!shown.contains("sesame") && !shown.contains(DEFAULT_API_KEY), "{shown}");
+
+    let url = fake.url().join("fake/requests?full").unwrap();
+    let (_, full) = body_of(reqwest::Client::new().get(url)).await;
+    assert_eq!(full["requests"][0], serde_json::to_value(&request).unwrap());
+    let error = control(&fake).request(99).await.unwrap_err().to_string();
+    assert!(error.contains("no request `99` among the last ones"), "{error}");
+}
+
+#[tokio::test]
+async fn a_refused_body_is_kept_too() {
+    let fake = fake().await;
+    let url = fake.url().join("api/v1/series").unwrap();
+    reqwest::Client::new().post(url).body("who am I?").send().await.unwrap();
+    let id = fake.requests().requests[0].id;
+    let request = control(&fake).request(id).await.unwrap();
+    assert_eq!((request.status, request.body()), (403, "who am I?"));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_wait_is_recorded_as_such() {
+    let fake = fake().await;
+    let delay = Effect::Delay(Span::from_secs(600));
+    fake.fault(Fault::new("slow", delay).times(1)).unwrap();
+    let slow = tokio::spawn(get(&fake, "api/v1/validate").send());
+    while control(&fake).health().await.unwrap().faults != 0 {}
+    slow.abort();
+    let gone = async {
+        while fake.requests().total == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), gone).await.unwrap();
+    assert_eq!(fake.requests().requests[0].status, 499);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::State,
+    extract::{Path, State},
     http::{StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::{get, post, put},
@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use crate::{
     api::request::Params,
     control::{
-        Accepted, Clock, ClockChange, Fault, FaultList, Health, Problem, Removed, RequestLog,
-        Script, SeriesList,
+        Accepted, Clock, ClockChange, Fault, FaultList, Health, Problem, RecordedRequest, Removed,
+        RequestLog, Script, SeriesList,
     },
     scenario::Scenario,
     state::Shared,
@@ -30,6 +30,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/faults", put(set_fault).get(faults).delete(clear_faults))
         .route("/clock", get(clock).put(set_clock))
         .route("/requests", get(requests))
+        .route("/requests/{id}", get(request))
         .route("/reset", post(reset))
         .route("/health", get(health))
         .fallback(unknown_path)
@@ -92,8 +93,24 @@ async fn set_clock(State(shared): State<Shared>, body: Bytes) -> Result<Json<Clo
     Ok(Json(shared.set_clock(Timestamp::now(), change)))
 }
 
-async fn requests(State(shared): State<Shared>) -> Json<RequestLog> {
-    Json(shared.requests())
+async fn requests(State(shared): State<Shared>, uri: Uri) -> Json<RequestLog> {
+    let log = shared.recorder().log();
+    // Short unless asked for: harnesses poll it.
+    if Params::of(&uri).get("full").is_none() {
+        return Json(log);
+    }
+    Json(RequestLog { requests: shared.recorder().exchanges(), ..log })
+}
+
+async fn request(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+) -> Result<Json<RecordedRequest>, Refused> {
+    let found = id.parse().ok().and_then(|id| shared.recorder().exchange(id));
+    found.map(Json).ok_or_else(|| Refused {
+        status: StatusCode::NOT_FOUND,
+        error: format!("no request `{id}` among the last ones, see `/fake/requests`"),
+    })
 }
 
 async fn reset(State(shared): State<Shared>) -> Result<Json<Value>, Refused> {

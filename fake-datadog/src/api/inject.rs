@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimePrinter};
 use crate::{
     api::{
         error::{ApiError, status_answer},
+        record::Hit,
         request::{Params, presented_keys},
     },
     control::Endpoint,
@@ -35,6 +36,9 @@ pub(crate) async fn inject(State(shared): State<Shared>, request: Request, next:
         return reset(&request);
     }
     let mut response = effects.body.apply(answer(&effects, request, next).await).await;
+    if !effects.names.is_empty() {
+        response.extensions_mut().insert(Hit(effects.names));
+    }
     if effects.clock_ahead != 0 {
         set_date(&mut response, effects.clock_ahead);
     }

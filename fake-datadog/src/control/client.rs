@@ -5,8 +5,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
 
 use crate::control::{
-    Accepted, Clock, ClockChange, Fault, FaultList, Health, Problem, Removed, RequestLog, Script,
-    SeriesList,
+    Accepted, Clock, ClockChange, Fault, FaultList, Health, Problem, RecordedRequest, Removed,
+    RequestLog, Script, SeriesList,
 };
 
 /// Talks to the control API of one fake.
@@ -126,6 +126,11 @@ impl Client {
     /// What clients asked so far.
     pub async fn requests(&self) -> Result<RequestLog, ClientError> {
         self.call(Method::GET, "/fake/requests", NO_BODY).await
+    }
+
+    /// One of the last requests with its headers and bodies.
+    pub async fn request(&self, id: u64) -> Result<RecordedRequest, ClientError> {
+        self.call(Method::GET, &format!("/fake/requests/{id}"), NO_BODY).await
     }
 
     /// Back to the state after the start; a scenario given then begins anew.

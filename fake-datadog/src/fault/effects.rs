@@ -16,6 +16,8 @@ const QUERY_TIMED_OUT: &str = "Query timed out";
 /// What all faults together do to one request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Effects {
+    /// Names of the faults that these come from.
+    pub(crate) names: Vec<String>,
     /// Time to wait before anything else.
     pub(crate) delay: Duration,
     /// Close the connection with a reset in place of an answer.
