@@ -17,7 +17,7 @@ mod query;
 mod receive;
 mod record;
 mod reports;
-mod request;
+pub(crate) mod request;
 mod series;
 mod series_v2;
 mod validate;
@@ -27,10 +27,12 @@ use axum::{
     extract::Request,
     middleware,
     response::{IntoResponse, Response},
+    routing::get,
 };
 
 use crate::{
     api::{error::ApiError, inject::inject},
+    page,
     state::Shared,
 };
 
@@ -51,7 +53,9 @@ pub(crate) fn router(shared: Shared) -> Router {
         .layer(middleware::from_fn_with_state(shared.clone(), inject))
         .layer(middleware::from_fn_with_state(shared.clone(), record::record))
         .nest("/fake", control::routes().merge(reports::control_routes()))
+        .route("/fake/live", get(page::events))
         .with_state(shared)
+        .layer(middleware::from_fn(page::at_root))
 }
 
 async fn unknown_path(request: Request) -> ApiError {

@@ -48,6 +48,7 @@ pub mod app;
 pub mod args;
 pub mod control;
 pub mod exchange;
+pub mod expect;
 pub mod expr;
 #[doc(hidden)]
 pub mod fuzz;
@@ -64,11 +65,13 @@ pub mod tags;
 mod api;
 mod clock;
 mod fault;
+mod page;
 mod recorder;
 mod script;
 mod state;
 
 pub use crate::{
+    expect::Expectation,
     keys::Keys,
     scenario::Scenario,
     server::{Builder, FakeDatadog, StartError},

@@ -12,13 +12,14 @@ mod show;
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use tokio::sync::watch;
 
 use crate::{
     control::{RecordedRequest, RequestLog},
+    expect::Watch,
     recorder::{
         exchange::{Exchange, Route},
         rates::{Rates, Recent},
@@ -39,6 +40,8 @@ pub(crate) struct Recorder {
     log: Mutex<Log>,
     /// The number of the newest exchange, for those who wait for one.
     newest: watch::Sender<u64>,
+    /// What tests expect; a reset does not take it back.
+    watches: RwLock<Vec<Watch>>,
 }
 
 #[derive(Debug, Default)]
@@ -57,23 +60,35 @@ impl Recorder {
     /// Adds an exchange that was answered at `now`, Unix seconds.
     pub(crate) fn record(&self, now: i64, route: &Route, mut exchange: Exchange) {
         let weight = exchange.weight();
-        let newest = {
+        let exchange = {
             let mut log = self.lock();
             log.newest += 1;
             log.total += 1;
             log.rates.count(now, route, exchange.status);
             log.bytes += weight;
             exchange.id = log.newest;
-            log.exchanges.push_back(Arc::new(exchange));
+            let exchange = Arc::new(exchange);
+            log.exchanges.push_back(Arc::clone(&exchange));
             log.shed();
-            log.newest
+            exchange
         };
+        self.show_watches(&exchange);
+        let newest = exchange.id;
         // Exchanges that end together may get here in another order.
         self.newest.send_if_modified(|seen| {
             let newer = *seen < newest;
             *seen = newest.max(*seen);
             newer
         });
+    }
+
+    /// Lets the watches see an exchange; rendered only when there are some.
+    fn show_watches(&self, exchange: &Exchange) {
+        let watches = self.watches();
+        if !watches.is_empty() {
+            let request = exchange.full();
+            watches.iter().for_each(|it| it.see(&request));
+        }
     }
 
     /// Everything so far, without headers and bodies.
@@ -92,7 +107,6 @@ impl Recorder {
     }
 
     /// The summaries of the last `count` exchanges, as far as they are later than number `after`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the page comes next"))]
     pub(crate) fn later_than(&self, after: u64, count: usize) -> Vec<RecordedRequest> {
         let later: Vec<_> = {
             let log = self.lock();
@@ -109,15 +123,38 @@ impl Recorder {
     }
 
     /// Exchanges of the last minutes by second.
-    #[expect(dead_code, reason = "the page comes next")]
     pub(crate) fn recent(&self, now: i64) -> Recent {
         self.lock().rates.recent(now)
     }
 
     /// The number of the newest exchange, to wait for a newer one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the page comes next"))]
     pub(crate) fn newest(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()
+    }
+
+    /// Exchanges since the start or the last reset.
+    pub(crate) fn total(&self) -> u64 {
+        self.lock().total
+    }
+
+    /// Shows it every exchange from now on.
+    pub(crate) fn watch(&self, watch: Watch) {
+        self.watches.write().unwrap_or_else(PoisonError::into_inner).push(watch);
+    }
+
+    /// True when no watch waits for more.
+    pub(crate) fn watches_reached(&self) -> bool {
+        self.watches().iter().all(Watch::is_reached)
+    }
+
+    /// Reports of the watches that are not met.
+    pub(crate) fn unmet(&self) -> Vec<String> {
+        let watches = self.watches();
+        watches.iter().filter(|it| !it.is_met()).map(ToString::to_string).collect()
+    }
+
+    fn watches(&self) -> RwLockReadGuard<'_, Vec<Watch>> {
+        self.watches.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets everything but the numbering, so that no two exchanges share a number.
@@ -134,7 +171,7 @@ impl Recorder {
 
 impl Default for Recorder {
     fn default() -> Self {
-        Self { log: Mutex::default(), newest: watch::Sender::new(0) }
+        Self { log: Mutex::default(), newest: watch::Sender::new(0), watches: RwLock::default() }
     }
 }
 

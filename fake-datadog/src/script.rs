@@ -1,6 +1,7 @@
 //! Scripted series: values computed when somebody asks.
 
 mod begun;
+mod plot;
 mod random;
 mod template;
 mod validate;
@@ -182,7 +183,19 @@ impl Scripts {
 impl Running {
     /// Points at the first second and every `every` after it, as far as `from..=to` holds them.
     fn points(&self, clock: &ScenarioClock, from: i64, to: i64) -> Vec<(i64, f64)> {
-        let every = self.script.every.as_secs().max(1);
+        self.points_apart(clock, from, to, 1)
+    }
+
+    /// The same, but of those less than `apart` seconds apart only one.
+    fn points_apart(
+        &self,
+        clock: &ScenarioClock,
+        from: i64,
+        to: i64,
+        apart: i64,
+    ) -> Vec<(i64, f64)> {
+        let own = self.script.every.as_secs().max(1);
+        let every = own.saturating_mul((apart / own).max(1));
         let skipped = from.saturating_sub(self.first).max(0).saturating_add(every - 1) / every;
         let first = self.first.saturating_add(skipped.saturating_mul(every));
         let count = if first <= to { (to - first) / every + 1 } else { 0 };

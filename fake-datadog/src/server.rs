@@ -33,7 +33,7 @@ use crate::{
 /// Its methods are those of the control API ([`crate::control`]), without HTTP in between.
 #[derive(Debug)]
 pub struct FakeDatadog {
-    shared: Shared,
+    pub(crate) shared: Shared,
     url: Url,
     https_url: Option<Url>,
     ca_pem: Option<String>,
@@ -184,5 +184,6 @@ impl FakeDatadog {
 impl Drop for FakeDatadog {
     fn drop(&mut self) {
         self.stop.cancel();
+        self.verify_on_drop();
     }
 }

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod intake;
+mod page;
 mod scenario;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -10,6 +10,7 @@
 mod catalog;
 mod metadata;
 mod metric;
+mod plot;
 mod points;
 mod reports;
 

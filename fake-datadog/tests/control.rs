@@ -236,7 +236,7 @@ async fn an_exchange_is_kept_with_headers_and_bodies_but_no_keys() {
     let log = control(&fake).requests().await.unwrap();
     assert_eq!(log.requests[0].exchange, None);
 
-    let request = control(&fake).request(log.requests[0].id).await.unwrap();
+    let request = control(&fake).exchange(log.requests[0].id).await.unwrap();
     let exchange = request.exchange.clone().unwrap();
     assert_eq!(request.status, 202);
     assert_eq!(
@@ -252,7 +252,7 @@ async fn an_exchange_is_kept_with_headers_and_bodies_but_no_keys() {
     let url = fake.url().join("fake/requests?full").unwrap();
     let (_, full) = body_of(reqwest::Client::new().get(url)).await;
     assert_eq!(full["requests"][0], serde_json::to_value(&request).unwrap());
-    let error = control(&fake).request(99).await.unwrap_err().to_string();
+    let error = control(&fake).exchange(99).await.unwrap_err().to_string();
     assert!(error.contains("no request `99` among the last ones"), "{error}");
 }
 
@@ -262,7 +262,7 @@ async fn a_refused_body_is_kept_too() {
     let url = fake.url().join("api/v1/series").unwrap();
     reqwest::Client::new().post(url).body("who am I?").send().await.unwrap();
     let id = fake.requests().requests[0].id;
-    let request = control(&fake).request(id).await.unwrap();
+    let request = control(&fake).exchange(id).await.unwrap();
     assert_eq!((request.status, request.body()), (403, "who am I?"));
 }
 

@@ -129,7 +129,7 @@ impl Client {
     }
 
     /// One of the last requests with its headers and bodies.
-    pub async fn request(&self, id: u64) -> Result<RecordedRequest, ClientError> {
+    pub async fn exchange(&self, id: u64) -> Result<RecordedRequest, ClientError> {
         self.call(Method::GET, &format!("/fake/requests/{id}"), NO_BODY).await
     }
 

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 
 use crate::{
     api,
+    control::{Fault, Script, Shape, Span, Start},
+    expect::{Expectation, Watch},
     keys::Keys,
     scenario::{InvalidScenario, Scenario},
     server::{
@@ -26,6 +28,7 @@ pub struct Builder {
     tls_listen: Option<SocketAddr>,
     keys: Keys,
     scenario: Scenario,
+    expectations: Vec<Expectation>,
 }
 
 /// Why a fake cannot start.
@@ -85,15 +88,51 @@ impl Builder {
         Self { scenario, ..self }
     }
 
+    /// Serves a series with one value from an hour ago on.
+    #[must_use]
+    pub fn series<T: Into<String>>(
+        self,
+        metric: impl Into<String>,
+        tags: impl IntoIterator<Item = T>,
+        value: f64,
+    ) -> Self {
+        let script = Script::new(metric, tags, Shape::Constant(value));
+        self.script(script.starting(Start::Ago(Span::from_secs(3600))))
+    }
+
+    /// Serves this series from the start.
+    #[must_use]
+    pub fn script(mut self, script: Script) -> Self {
+        self.scenario.series.push(script);
+        self
+    }
+
+    /// Has this fault in force from the start.
+    #[must_use]
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.scenario.faults.push(fault);
+        self
+    }
+
+    /// Expects these requests from the start; see [`FakeDatadog::expect`].
+    #[must_use]
+    pub fn expect(mut self, expectation: Expectation) -> Self {
+        self.expectations.push(expectation);
+        self
+    }
+
     /// Starts it; it listens when this returns.
     ///
     /// # Errors
     ///
     /// When an address is taken, or the certificate or scenario cannot be served.
     pub async fn start(self) -> Result<FakeDatadog, StartError> {
-        let Self { listen, tls, tls_listen, keys, scenario } = self;
+        let Self { listen, tls, tls_listen, keys, scenario, expectations } = self;
         let tls = tls.map(|tls| tls.identity()).transpose()?;
         let shared = Shared::new(Timestamp::now(), keys, scenario)?;
+        for expectation in expectations {
+            shared.recorder().watch(Watch::new(expectation));
+        }
         let scheme = match (&tls, tls_listen) {
             (Some(_), None) => Scheme::Either,
             _ => Scheme::Http,
@@ -125,6 +164,7 @@ impl Default for Builder {
             tls_listen: None,
             keys: Keys::default(),
             scenario: Scenario::default(),
+            expectations: Vec::new(),
         }
     }
 }

@@ -35,8 +35,7 @@ impl Shared {
     ) -> Result<(), InvalidScenario> {
         let fresh = State::new(now, scenario)?;
         let mut state = self.lock();
-        let recorder = std::mem::take(&mut state.recorder);
-        *state = State { recorder, ..fresh };
+        *state = fresh;
         Ok(())
     }
 

@@ -64,6 +64,11 @@ impl Series {
 }
 
 impl Metric {
+    /// Every series.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Series> {
+        self.series.iter()
+    }
+
     /// Number of series.
     pub(super) fn len(&self) -> usize {
         self.series.len()
