@@ -103,7 +103,7 @@ async fn serve(args: ServeArgs, stop: CancellationToken) -> Result<(), Error> {
     let ServeArgs { listen, tls, scenario, seed, api_key, app_key, port_file } = args;
     let mut scenario = scenario.as_deref().map(Scenario::load).transpose()?.unwrap_or_default();
     scenario.seed = seed.unwrap_or(scenario.seed);
-    tracing::info!(seed = scenario.seed, time_scale = %scenario.time_scale, "serving");
+    let (seed, time_scale) = (scenario.seed, scenario.time_scale);
     let mut builder =
         FakeDatadog::builder().listen(listen).keys(Keys::new(api_key, app_key)).scenario(scenario);
     if let Some(source) = tls.source() {
@@ -113,6 +113,7 @@ async fn serve(args: ServeArgs, stop: CancellationToken) -> Result<(), Error> {
         builder = builder.tls_listen(listen);
     }
     let fake = builder.start().await?;
+    tracing::info!(seed, %time_scale, "serving");
     if let (Some(path), Some(pem)) = (&tls.tls_ca_file, fake.ca_pem()) {
         write_whole(path, pem)
             .map_err(|source| StartError::Tls(TlsError::CaFile { path: path.clone(), source }))?;

@@ -189,7 +189,8 @@ async fn a_reset_works_under_tls_too() {
     fake.fault(Fault::new("f", Effect::ConnectionReset)).unwrap();
     let ca = reqwest::Certificate::from_pem(fake.ca_pem().unwrap().as_bytes()).unwrap();
     let client = reqwest::Client::builder().tls_certs_only([ca]).build().unwrap();
-    let error = client.get(fake.https_url().unwrap().clone()).send().await.unwrap_err();
+    let url = fake.https_url().unwrap().join("api/v1/validate").unwrap();
+    let error = client.get(url).send().await.unwrap_err();
     assert!(kinds(&error).contains(&ErrorKind::ConnectionReset), "{error:?}");
 }
 
