@@ -1,7 +1,7 @@
 //! The HTTP surface: Datadog's paths under `/api`, our own under `/fake`.
 //!
 //! ```text
-//! /api/…  ─▶ record ─▶ inject faults ─▶ keys ─▶ handler
+//! /api/…  ─▶ count ─▶ record ─▶ inject faults ─▶ throttle ─▶ keys ─▶ handler
 //! /fake/… ─▶ control
 //! ```
 
@@ -20,7 +20,9 @@ mod reports;
 pub(crate) mod request;
 mod series;
 mod series_v2;
+mod throttle;
 mod validate;
+mod watch;
 
 use axum::{
     Router,
@@ -31,7 +33,7 @@ use axum::{
 };
 
 use crate::{
-    api::{error::ApiError, inject::inject},
+    api::{error::ApiError, inject::inject, throttle::throttle},
     page,
     state::Shared,
 };
@@ -50,8 +52,11 @@ pub(crate) fn router(shared: Shared) -> Router {
         .merge(validate::routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(shared.clone(), throttle))
         .layer(middleware::from_fn_with_state(shared.clone(), inject))
         .layer(middleware::from_fn_with_state(shared.clone(), record::record))
+        .layer(middleware::from_fn_with_state(shared.clone(), watch::count))
+        .merge(watch::routes())
         .nest("/fake", control::routes().merge(reports::control_routes()))
         .route("/fake/live", get(page::events))
         .with_state(shared)

@@ -12,6 +12,8 @@
 //! | `DELETE /fake/faults[?name=N]` | lifts all faults or one; answers [`Removed`] |
 //! | `GET /fake/clock` | scenario time and its speed: [`Clock`] |
 //! | `PUT /fake/clock` | sets the speed or skips a span: [`ClockChange`]; answers [`Clock`] |
+//! | `PUT /fake/rate_limits` | sets a list of [`RateLimit`] in place of those before; an empty one lifts them |
+//! | `GET /fake/rate_limits` | the list in force |
 //! | `GET /fake/requests[?full]` | what clients asked: [`RequestLog`]; with `full`, each with its [`Exchange`] |
 //! | `GET /fake/requests/{id}` | one of the last requests with its [`Exchange`]: [`RecordedRequest`] |
 //! | `POST /fake/reset` | forgets everything and begins the last scenario given anew |
@@ -23,6 +25,7 @@ mod client;
 mod clock;
 mod endpoint;
 mod fault;
+mod limit;
 mod request;
 mod scale;
 mod script;
@@ -41,6 +44,7 @@ pub use crate::control::{
         Effect, Fault, FaultList, FaultState, Handshake, InvalidFault, Latency, Quantile, Skew,
         StatusEffect, Which,
     },
+    limit::{InvalidRateLimit, RateLimit},
     request::{Exchange, RecordedBody, RecordedRequest, RequestCount, RequestLog},
     scale::{InvalidTimeScale, TimeScale},
     script::{Gap, InvalidScript, MetricType, Script},

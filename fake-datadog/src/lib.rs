@@ -42,7 +42,6 @@
 //!
 //! - Queries are a subset of Datadog's language, which [`expr`] describes; what is outside of it is
 //!   refused as text that Datadog cannot parse.
-//! - There are no rate limits.
 
 pub mod app;
 pub mod args;
@@ -65,6 +64,8 @@ pub mod tags;
 mod api;
 mod clock;
 mod fault;
+mod limit;
+mod metrics;
 mod page;
 mod recorder;
 mod script;

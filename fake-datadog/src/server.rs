@@ -18,8 +18,8 @@ pub use crate::server::{
 pub(crate) use crate::server::{listen::bind, socket::Connection};
 use crate::{
     control::{
-        Accepted, Clock, ClockChange, Fault, FaultList, InvalidFault, InvalidScript, RequestLog,
-        Script, SeriesList,
+        Accepted, Clock, ClockChange, Fault, FaultList, InvalidFault, InvalidRateLimit,
+        InvalidScript, RateLimit, RequestLog, Script, SeriesList,
     },
     expr::data::Kind,
     scenario::{InvalidScenario, Scenario},
@@ -131,6 +131,15 @@ impl FakeDatadog {
     /// Lifts every fault. Returns how many there were.
     pub fn clear_faults(&self) -> usize {
         self.shared.clear_faults(Timestamp::now(), None)
+    }
+
+    /// Sets rate limits in place of those before, such as [`RateLimit::datadog`]; none lifts them.
+    ///
+    /// # Errors
+    ///
+    /// When one of them cannot be.
+    pub fn set_rate_limits(&self, limits: Vec<RateLimit>) -> Result<(), InvalidRateLimit> {
+        self.shared.set_rate_limits(limits)
     }
 
     /// What clients asked so far.

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod intake;
+mod limits;
 mod page;
 mod scenario;
 
@@ -20,6 +21,8 @@ use crate::{
     },
     fault::{Effects, Faults, Target},
     keys::Keys,
+    limit::Limits,
+    metrics::Metrics,
     recorder::Recorder,
     scenario::{InvalidScenario, Scenario},
     script::Scripts,
@@ -37,6 +40,9 @@ struct Inner {
     stopping: CancellationToken,
     /// What clients asked; it has a lock of its own.
     recorder: Recorder,
+    metrics: Metrics,
+    /// Never locked while the state is.
+    limits: Mutex<Limits>,
     // A std mutex: it is held for short, computing sections only and never across an `.await`.
     state: Mutex<State>,
     /// What was submitted. Apart from the rest, so that queries read it side by side. Never
@@ -63,8 +69,15 @@ impl Shared {
         let state = Mutex::new(State::new(now, scenario)?);
         let store = RwLock::default();
         let stopping = CancellationToken::new();
-        let recorder = Recorder::default();
-        Ok(Self(Arc::new(Inner { keys, stopping, recorder, state, store })))
+        Ok(Self(Arc::new(Inner {
+            keys,
+            stopping,
+            metrics: Metrics::default(),
+            limits: Mutex::default(),
+            recorder: Recorder::default(),
+            state,
+            store,
+        })))
     }
 
     pub(crate) fn keys(&self) -> &Keys {
@@ -73,6 +86,10 @@ impl Shared {
 
     pub(crate) fn recorder(&self) -> &Recorder {
         &self.0.recorder
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
     }
 
     pub(crate) fn stopping(&self) -> &CancellationToken {

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use crate::{
     api::request::Params,
     control::{
-        Accepted, Clock, ClockChange, Fault, FaultList, Health, Problem, RecordedRequest, Removed,
-        RequestLog, Script, SeriesList,
+        Accepted, Clock, ClockChange, Fault, FaultList, Health, Problem, RateLimit,
+        RecordedRequest, Removed, RequestLog, Script, SeriesList,
     },
     scenario::Scenario,
     state::Shared,
@@ -29,6 +29,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/series", put(set_script).get(series).delete(remove_scripts))
         .route("/faults", put(set_fault).get(faults).delete(clear_faults))
         .route("/clock", get(clock).put(set_clock))
+        .route("/rate_limits", put(set_rate_limits).get(rate_limits))
         .route("/requests", get(requests))
         .route("/requests/{id}", get(request))
         .route("/reset", post(reset))
@@ -91,6 +92,19 @@ async fn clock(State(shared): State<Shared>) -> Json<Clock> {
 async fn set_clock(State(shared): State<Shared>, body: Bytes) -> Result<Json<Clock>, Refused> {
     let change: ClockChange = parse("clock change", &body)?;
     Ok(Json(shared.set_clock(Timestamp::now(), change)))
+}
+
+async fn set_rate_limits(
+    State(shared): State<Shared>,
+    body: Bytes,
+) -> Result<Json<Value>, Refused> {
+    let limits: Vec<RateLimit> = parse("rate limits", &body)?;
+    shared.set_rate_limits(limits).map_err(|error| Refused::bad_request(&error))?;
+    Ok(done())
+}
+
+async fn rate_limits(State(shared): State<Shared>) -> Json<Vec<RateLimit>> {
+    Json(shared.rate_limits())
 }
 
 async fn requests(State(shared): State<Shared>, uri: Uri) -> Json<RequestLog> {

@@ -5,8 +5,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
 
 use crate::control::{
-    Accepted, Clock, ClockChange, Fault, FaultList, Health, Problem, RecordedRequest, Removed,
-    RequestLog, Script, SeriesList,
+    Accepted, Clock, ClockChange, Fault, FaultList, Health, Problem, RateLimit, RecordedRequest,
+    Removed, RequestLog, Script, SeriesList,
 };
 
 /// Talks to the control API of one fake.
@@ -121,6 +121,13 @@ impl Client {
     /// Changes the scenario's speed, or skips a span of it.
     pub async fn set_clock(&self, change: &ClockChange) -> Result<Clock, ClientError> {
         self.call(Method::PUT, "/fake/clock", Some(change)).await
+    }
+
+    /// Sets rate limits in place of those before; none lifts them.
+    pub async fn set_rate_limits(&self, limits: &[RateLimit]) -> Result<(), ClientError> {
+        let _: serde_json::Value =
+            self.call(Method::PUT, "/fake/rate_limits", Some(&limits)).await?;
+        Ok(())
     }
 
     /// What clients asked so far.

@@ -114,7 +114,6 @@ impl Endpoint {
         matches!(self, Self::Query | Self::Timeseries | Self::Scalar)
     }
 
-    #[expect(dead_code, reason = "for rate limits and rights of keys, which come next")]
     /// True for those that take data from agents, with the API key alone.
     pub(crate) const fn is_intake(self) -> bool {
         matches!(
