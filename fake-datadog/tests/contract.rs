@@ -163,15 +163,14 @@ async fn send(fake: &FakeDatadog, request: Request) -> reqwest::Response {
 /// Replaces `<N>` by the second that it stands for.
 fn with_times(text: &str, base: i64) -> String {
     let mut parts = text.split('<');
-    let mut result = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |result, part| {
         let time = part.split_once('>').and_then(|(n, rest)| Some((n.parse::<i64>().ok()?, rest)));
         match time {
-            Some((offset, rest)) => result += &format!("{}{rest}", base + offset),
-            None => result += &format!("<{part}"),
+            Some((offset, rest)) => format!("{result}{}{rest}", base + offset),
+            None => format!("{result}<{part}"),
         }
-    }
-    result
+    })
 }
 
 /// A body as a value in which 1 and 1.0 are the same.

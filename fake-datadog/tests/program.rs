@@ -113,3 +113,30 @@ fn the_schema_is_printed() {
     assert_eq!(status.code(), Some(0));
     assert!(stdout == include_bytes!("../scenario.schema.json"), "another than in the file");
 }
+
+#[tokio::test]
+async fn a_recorder_that_is_stopped_leaves_a_recording_that_replays() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("exchanges.jsonl");
+    let fake = fake_datadog::FakeDatadog::start().await.unwrap();
+    let (upstream, file) = (fake.url().as_str(), out.to_str().unwrap());
+    let args = ["record", "--listen=127.0.0.1:0", "--upstream", upstream, "--out", file];
+    let mut recorder = program(&args).spawn().unwrap();
+    let ask = async |url: Url| {
+        reqwest::get(url.join("api/v1/validate").unwrap()).await.unwrap().status().as_u16()
+    };
+    assert_eq!(ask(address(&mut recorder)).await, 403);
+    terminate(recorder);
+
+    let mut replay = program(&["replay", "--listen=127.0.0.1:0", file]).spawn().unwrap();
+    assert_eq!(ask(address(&mut replay)).await, 403);
+    terminate(replay);
+}
+
+/// Stops a program, which must end well.
+fn terminate(mut child: Child) {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
