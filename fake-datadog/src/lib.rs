@@ -1,11 +1,12 @@
 //! A stand-in for the Datadog metrics API: for tests, as a library or as a program.
 //!
 //! ```text
-//! POST /api/v1/series ─▶ store ──┐
-//!                                ├─▶ expr: parse ─▶ scope ─▶ evaluate ─▶ GET /api/v1/query
-//! scenario, /fake/series ─▶ script ┘                                            ▲
-//! scenario, /fake/faults ─▶ fault ──────────────────────────────────────────────┤
-//! /fake/requests ◀─ recorder ◀──────────────────────────────────────────────────┘
+//! POST /api/v1/series, v2 … ─▶ intake ─▶ store ─┐
+//!                                               ├─▶ expr: parse ─▶ scope ─▶ evaluate ─▶ GET /api/v1/query, v2 …
+//! scenario, /fake/series ─▶ script ─────────────┘                                              ▲
+//! scenario, /fake/faults ─▶ fault ─────────────────────────────────────────────────────────────┤
+//! scenario, /fake/rate_limits ─▶ limit ────────────────────────────────────────────────────────┤
+//! /, /fake/requests, expect ◀─ recorder ◀──────────────────────────────────────────────────────┘
 //! ```
 //!
 //! Queries are evaluated for real over the points that were submitted and the series that were
@@ -38,10 +39,28 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # In a test
+//!
+//! [`FakeDatadog::start`] listens on a free port of 127.0.0.1 and stops when it is dropped, so tests
+//! run side by side. [`Builder`] says what it has from the start, [`Expectation`] what a test expects
+//! its client to ask, [`control::Fault`] how Datadog is to misbehave, and [`Scenario`] all of it in
+//! YAML.
+//!
+//! # As a program
+//!
+//! `fake-datadog serve` serves the same with a page to look at under `/` and the control API
+//! ([`control`]) under `/fake`; `record` and `replay` ([`record`], [`replay`]) work with the answers
+//! of a real account; `node-check` ([`node_check`]) turns nginx's status page into series.
+//!
 //! # What it does not do
 //!
 //! - Queries are a subset of Datadog's language, which [`expr`] describes; what is outside of it is
 //!   refused as text that Datadog cannot parse.
+//! - Of Datadog's products there are metrics alone: no logs, monitors, dashboards. Service checks and
+//!   events are taken and shown, and nothing is made of them.
+//! - Units are null in every answer. The agent's sketches and its columnar payload of series are not
+//!   understood.
+//! - What was submitted is kept for four hours, as one point a second at most: nothing is rolled up.
 
 pub mod app;
 pub mod args;
