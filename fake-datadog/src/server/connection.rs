@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// How long a client may take for its first byte, and for its TLS handshake.
+/// How long a client may take for its TLS handshake, once it has begun.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// First byte of a TLS connection: a record of type `handshake` (RFC 8446, 5.1).
