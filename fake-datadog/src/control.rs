@@ -3,7 +3,7 @@
 //! | call | does |
 //! |---|---|
 //! | `PUT /fake/scenario` | begins the [`Scenario`](crate::Scenario) in the body, YAML or JSON; submitted points and the log of requests stay |
-//! | `GET /fake/scenario` | the scenario in force, as JSON: with the scripts and faults of this moment |
+//! | `GET /fake/scenario` | the scenario in force, as JSON: with the scripts, faults and rate limits of this moment |
 //! | `PUT /fake/series` | sets the [`Script`] of a metric and tags, in place of an earlier one; answers [`Accepted`] |
 //! | `GET /fake/series[?metric=M]` | the scripted series and their values now: [`SeriesList`] |
 //! | `DELETE /fake/series[?metric=M[&tags=a:b,c:d]]` | removes scripts: all, a metric's, or one; answers [`Removed`] |
@@ -12,7 +12,7 @@
 //! | `DELETE /fake/faults[?name=N]` | lifts all faults or one; answers [`Removed`] |
 //! | `GET /fake/clock` | scenario time and its speed: [`Clock`] |
 //! | `PUT /fake/clock` | sets the speed or skips a span: [`ClockChange`]; answers [`Clock`] |
-//! | `PUT /fake/rate_limits` | sets a list of [`RateLimit`] in place of those before; an empty one lifts them |
+//! | `PUT /fake/rate_limits` | sets a list of [`RateLimit`] in place of those before, until a reset or another scenario; an empty one lifts them |
 //! | `GET /fake/rate_limits` | the list in force |
 //! | `GET /fake/requests[?full]` | what clients asked: [`RequestLog`]; with `full`, each with its [`Exchange`] |
 //! | `GET /fake/requests/{id}` | one of the last requests with its [`Exchange`]: [`RecordedRequest`] |

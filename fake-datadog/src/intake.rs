@@ -12,7 +12,7 @@
 mod agent;
 mod check_run;
 mod distribution;
-mod encoding;
+pub(crate) mod encoding;
 mod protobuf;
 mod series_v1;
 mod series_v2;

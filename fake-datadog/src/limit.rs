@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::control::{Endpoint, InvalidRateLimit, RateLimit};
+use serde::Serialize;
+
+use crate::control::{Endpoint, RateLimit};
 
 /// The limits and what has been used of them.
 #[derive(Debug, Default)]
@@ -33,12 +35,21 @@ pub(crate) struct Standing {
     pub(crate) within: bool,
 }
 
+/// How a limit stands for the key that has used most of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct LimitState {
+    /// Datadog's name of it, else its endpoints.
+    pub(crate) name: String,
+    #[serde(skip)]
+    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) limit: u32,
+    pub(crate) remaining: u32,
+}
+
 impl Limits {
-    /// Puts these in the place of all others; every window begins anew.
-    pub(crate) fn set(&mut self, limits: Vec<RateLimit>) -> Result<(), InvalidRateLimit> {
-        limits.iter().try_for_each(RateLimit::validate)?;
-        *self = Self { limits, used: BTreeMap::new() };
-        Ok(())
+    /// These limits, which have been validated, with nothing used yet.
+    pub(crate) fn new(limits: Vec<RateLimit>) -> Self {
+        Self { limits, used: BTreeMap::new() }
     }
 
     pub(crate) fn list(&self) -> Vec<RateLimit> {
@@ -50,7 +61,7 @@ impl Limits {
         let index = self.limits.iter().position(|it| it.endpoints.contains(&endpoint))?;
         let RateLimit { limit, period, name, .. } = &self.limits[index];
         let period = period.as_secs();
-        let start = now - now.rem_euclid(period);
+        let start = window_start(now, period);
         let fresh = Window { start, used: 0 };
         let window = self.used.entry((index, key.to_owned())).or_insert(fresh);
         if window.start != start {
@@ -67,6 +78,29 @@ impl Limits {
             within,
         })
     }
+
+    /// How every limit stands at `now`, Unix seconds; nothing is counted.
+    pub(crate) fn states(&self, now: i64) -> Vec<LimitState> {
+        let state = |(index, limit): (usize, &RateLimit)| {
+            let start = window_start(now, limit.period.as_secs());
+            let windows = self.used.iter().filter(|((of, _), _)| *of == index);
+            let current = windows.filter(|(_, window)| window.start == start);
+            let used = current.map(|(_, window)| window.used).max().unwrap_or_default();
+            let endpoints = limit.endpoints.iter().map(|it| it.name());
+            LimitState {
+                name: limit.name.clone().unwrap_or_else(|| endpoints.collect::<Vec<_>>().join("+")),
+                endpoints: limit.endpoints.clone(),
+                limit: limit.limit,
+                remaining: limit.limit - used,
+            }
+        };
+        self.limits.iter().enumerate().map(state).collect()
+    }
+}
+
+/// The first second of the window that `now` is in.
+fn window_start(now: i64, period: i64) -> i64 {
+    now - now.rem_euclid(period)
 }
 
 #[cfg(test)]
@@ -75,10 +109,7 @@ mod tests {
     use crate::control::Span;
 
     fn limits() -> Limits {
-        let mut limits = Limits::default();
-        let query = RateLimit::new(Endpoint::Query, 2, Span::from_secs(60));
-        limits.set(vec![query]).unwrap();
-        limits
+        Limits::new(vec![RateLimit::new(Endpoint::Query, 2, Span::from_secs(60))])
     }
 
     #[test]
@@ -95,6 +126,33 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_goes_back_finds_a_whole_window_and_a_reset_within_it() {
+        let mut limits = limits();
+        let mut take = |now| {
+            let standing = limits.take(now, Endpoint::Query, "key").unwrap();
+            (standing.within, standing.remaining, standing.reset)
+        };
+        assert_eq!(take(120), (true, 1, 60));
+        assert_eq!(take(119), (true, 1, 1));
+        assert_eq!(take(60), (true, 0, 60));
+        assert_eq!(take(60), (false, 0, 60));
+        assert_eq!(take(-1), (true, 1, 1));
+    }
+
+    #[test]
+    fn a_limit_stands_as_for_the_key_that_used_most_of_it() {
+        let mut limits = limits();
+        let remaining = |limits: &Limits, now| limits.states(now)[0].remaining;
+        assert_eq!(remaining(&limits, 0), 2);
+        for key in ["a", "b", "b"] {
+            limits.take(59, Endpoint::Query, key);
+        }
+        assert_eq!(remaining(&limits, 59), 0);
+        assert_eq!(remaining(&limits, 60), 2);
+        assert_eq!(limits.states(0)[0].name, "query");
+    }
+
+    #[test]
     fn each_key_has_its_own_and_other_endpoints_have_none() {
         let mut limits = limits();
         let remaining = |standing: Option<Standing>| standing.map(|it| it.remaining);
@@ -105,14 +163,16 @@ mod tests {
 
     #[test]
     fn limits_that_make_no_sense_are_refused() {
-        let mut limits = Limits::default();
-        let mut refused = |endpoint, secs| {
-            let limit = RateLimit::new(endpoint, 1, Span::from_secs(secs));
-            limits.set(vec![limit]).unwrap_err().to_string()
+        let refused = |endpoint, secs| {
+            RateLimit::new(endpoint, 1, Span::from_secs(secs)).validate().unwrap_err().to_string()
         };
         let intake = "endpoint `series` has no rate limit; limit single endpoints that read data";
         assert_eq!(refused(Endpoint::Series, 1), intake);
         let period = "period `0s` must be a whole number of seconds, at least 1s";
         assert_eq!(refused(Endpoint::Query, 0), period);
+        let mut nothing = RateLimit::new(Endpoint::Query, 1, Span::from_secs(1));
+        nothing.endpoints.clear();
+        let endpoints = "endpoints must name at least one, such as `query`";
+        assert_eq!(nothing.validate().unwrap_err().to_string(), endpoints);
     }
 }

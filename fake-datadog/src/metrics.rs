@@ -11,7 +11,9 @@ use prometheus_client::{
 
 use crate::{
     control::{Endpoint, FaultList, Health},
+    limit::LimitState,
     state::Shared,
+    store::counts::{Counts, Reason},
 };
 
 /// The media type of what [`Metrics::encode`] makes.
@@ -27,6 +29,7 @@ pub(crate) struct Metrics {
     requests: Family<Answer, Counter>,
     elapsed: Elapsed,
     unknown_paths: Counter,
+    queries: Family<Outcome, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -45,6 +48,16 @@ struct Named {
     fault: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Because {
+    reason: &'static str,
+}
+
 /// A family of histograms over [`BOUNDS`].
 struct Elapsed(Family<At, Histogram, fn() -> Histogram>);
 
@@ -57,6 +70,12 @@ impl Metrics {
         let endpoint = endpoint.map_or("other", Endpoint::name);
         self.requests.get_or_create(&Answer { endpoint, status }).inc();
         self.elapsed.0.get_or_create(&At { endpoint }).observe(elapsed.as_secs_f64());
+    }
+
+    /// Counts one request for points by whether its queries could be evaluated.
+    pub(crate) fn queried(&self, parsed: bool) {
+        let outcome = if parsed { "parsed" } else { "refused" };
+        self.queries.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// All metrics in the `OpenMetrics` text format, with the state as it is at `now`.
@@ -73,7 +92,14 @@ impl Metrics {
             "Requests to paths that the fake does not serve",
             self.unknown_paths.clone(),
         );
+        registry.register(
+            "queries",
+            "Requests for points whose queries were parsed, or refused: for their text or by a fault",
+            self.queries.clone(),
+        );
         register_health(&mut registry, &shared.health(now));
+        register_points(&mut registry, shared.store().counts());
+        register_limits(&mut registry, &shared.limit_states(now));
         register_faults(&mut registry, &shared.faults(now));
         let mut text = String::new();
         text::encode(&mut text, &registry)?;
@@ -91,9 +117,36 @@ fn register_health(registry: &mut Registry, health: &Health) {
     gauge("points", "Submitted points held", health.points);
     gauge("scripts", "Scripted series", health.scripts);
     gauge("faults", "Faults that are in force or will be", health.faults);
-    let dropped = Counter::<u64, AtomicU64>::default();
-    dropped.inc_by(health.dropped_points);
-    registry.register("dropped_points", "Submitted points that were refused", dropped);
+}
+
+fn register_points(registry: &mut Registry, counts: &Counts) {
+    let accepted = Counter::<u64, AtomicU64>::default();
+    accepted.inc_by(counts.accepted());
+    registry.register("accepted_points", "Submitted points that were taken", accepted);
+    let dropped = Family::<Because, Counter>::default();
+    for reason in Reason::ALL {
+        let because = Because { reason: reason.name() };
+        dropped.get_or_create(&because).inc_by(counts.dropped(reason));
+    }
+    registry.register("dropped_points", "Submitted points that were refused, by reason", dropped);
+}
+
+fn register_limits(registry: &mut Registry, states: &[LimitState]) {
+    let (limits, remaining) = (Family::<At, Gauge>::default(), Family::<At, Gauge>::default());
+    // The first limit of an endpoint counts, so it is set last.
+    for state in states.iter().rev() {
+        for endpoint in &state.endpoints {
+            let at = At { endpoint: endpoint.name() };
+            limits.get_or_create(&at).set(state.limit.into());
+            remaining.get_or_create(&at).set(state.remaining.into());
+        }
+    }
+    registry.register("rate_limit", "Requests that an API key has in each period", limits);
+    registry.register(
+        "rate_limit_remaining",
+        "Requests left in this period to the API key that has least left",
+        remaining,
+    );
 }
 
 fn register_faults(registry: &mut Registry, list: &FaultList) {

@@ -4,6 +4,7 @@ mod answer;
 mod csv;
 mod error;
 mod files;
+mod limits;
 mod schema;
 
 use std::path::Path;
@@ -13,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 
 use crate::{
-    control::{Fault, Script, Shape, TimeScale},
+    control::{Fault, RateLimit, Script, Shape, TimeScale},
+    scenario::limits::RateLimits,
     script,
 };
 
@@ -44,7 +46,8 @@ pub use crate::scenario::{
 /// # Ok::<(), fake_datadog::scenario::ParseError>(())
 /// ```
 ///
-/// Every span of time in it is scenario time, except for a series' `every` and `interval`.
+/// Every span of time in it is scenario time, except for a series' `every` and `interval` and a
+/// rate limit's `period`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
@@ -63,6 +66,10 @@ pub struct Scenario {
     /// Faults in force from the start.
     #[serde(default)]
     pub faults: Vec<Fault>,
+    /// Rate limits, or `datadog` for those that Datadog was recorded to have; none unless given.
+    #[serde(default)]
+    #[schemars(with = "limits::Form")]
+    pub rate_limits: Vec<RateLimit>,
 }
 
 /// How a query outside of the grammar is answered. Datadog has been seen to do either.
@@ -120,12 +127,17 @@ impl Scenario {
         for Spanned { value, referenced, .. } in &wire.faults {
             value.validate().map_err(|error| ParseError::at(*referenced, &error))?;
         }
+        let rate_limits = match wire.rate_limits {
+            Some(limits) => limits.value.checked(limits.referenced)?,
+            None => Vec::new(),
+        };
         Ok(Self {
             query_error_mode: wire.query_error_mode,
             seed: wire.seed,
             time_scale: wire.time_scale,
             series: wire.series.into_iter().map(|it| it.value).collect(),
             faults: wire.faults.into_iter().map(|it| it.value).collect(),
+            rate_limits,
         })
     }
 }
@@ -144,6 +156,8 @@ struct Wire {
     series: Vec<Spanned<Script>>,
     #[serde(default)]
     faults: Vec<Spanned<Fault>>,
+    #[serde(default)]
+    rate_limits: Option<Spanned<RateLimits>>,
 }
 
 #[cfg(test)]

@@ -66,6 +66,7 @@ impl Shared {
         keys: Keys,
         scenario: Scenario,
     ) -> Result<Self, InvalidScenario> {
+        let limits = Mutex::new(Limits::new(scenario.rate_limits.clone()));
         let state = Mutex::new(State::new(now, scenario)?);
         let store = RwLock::default();
         let stopping = CancellationToken::new();
@@ -73,7 +74,7 @@ impl Shared {
             keys,
             stopping,
             metrics: Metrics::default(),
-            limits: Mutex::default(),
+            limits,
             recorder: Recorder::default(),
             state,
             store,
@@ -129,8 +130,10 @@ impl Shared {
     /// Forgets everything and lets the scenario begin anew at `now`.
     pub(crate) fn reset(&self, now: Timestamp) -> Result<(), InvalidScenario> {
         let scenario = self.lock().scenario.clone();
+        let limits = scenario.rate_limits.clone();
         let fresh = State::new(now, scenario)?;
         *self.lock() = fresh;
+        self.begin_rate_limits(limits);
         *self.store_mut() = Store::default();
         self.0.recorder.clear();
         Ok(())
@@ -209,6 +212,11 @@ impl State {
         for (index, fault) in state.scenario.faults.iter().enumerate() {
             let set = state.faults.set(now, fault.clone());
             set.map_err(|source| InvalidScenario::Fault { index, source })?;
+        }
+        // In force beside this state: they have a lock of their own.
+        for (index, limit) in state.scenario.rate_limits.iter().enumerate() {
+            let valid = limit.validate();
+            valid.map_err(|source| InvalidScenario::RateLimit { index, source })?;
         }
         Ok(state)
     }

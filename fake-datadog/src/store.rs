@@ -8,6 +8,7 @@
 //! has what was measured.
 
 mod catalog;
+pub(crate) mod counts;
 mod metadata;
 mod metric;
 mod plot;
@@ -22,6 +23,7 @@ use crate::{
         scope::Scope,
     },
     store::{
+        counts::{Counts, Reason},
         metric::{Metric, Series},
         reports::Reports,
     },
@@ -64,7 +66,7 @@ pub struct Store {
     metrics: BTreeMap<String, Metric>,
     series: usize,
     points: usize,
-    dropped: u64,
+    counts: Counts,
     swept_at: i64,
     limits: Limits,
     /// By metric.
@@ -104,11 +106,13 @@ impl Store {
     pub fn insert(&mut self, now: i64, submission: &Submission<'_>) {
         self.sweep(now);
         let Submission { metric, tags, kind, interval, points } = *submission;
+        let old = points.iter().filter(|(time, _)| *time < now.saturating_sub(MAX_AGE)).count();
         let fresh = points.iter().filter(|(time, _)| is_fresh(now, *time)).copied();
         // In order, so that points of one body in any order make regular runs.
         let mut fresh: Vec<_> = fresh.collect();
         fresh.sort_by_key(|(time, _)| *time);
-        self.drop_points(points.len() - fresh.len());
+        self.drop_points(Reason::TooOld, old);
+        self.drop_points(Reason::TooFarAhead, points.len() - fresh.len() - old);
         if fresh.is_empty() || !self.has_room(metric, tags, &fresh) {
             return;
         }
@@ -125,7 +129,8 @@ impl Store {
         series.points.forget_beyond(self.limits.points_per_series);
         self.points = self.points + series.points.len() - points_before;
         self.series += of_metric.len() - series_before;
-        self.drop_points(refused);
+        self.drop_points(Reason::SecondIsFull, refused);
+        self.counts.accept(fresh.len() - refused);
     }
 
     /// Service checks and events.
@@ -139,8 +144,13 @@ impl Store {
     }
 
     /// Counts points that were refused before they got here.
-    pub(crate) fn drop_points(&mut self, count: usize) {
-        self.dropped = self.dropped.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+    pub(crate) fn drop_points(&mut self, reason: Reason, count: usize) {
+        self.counts.drop(reason, count);
+    }
+
+    /// How many points were taken and dropped.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// The sources of `metric` in `scope` with their points from `from` to `to`, Unix seconds,
@@ -168,7 +178,7 @@ impl Store {
 
     /// Number of points refused so far.
     pub fn dropped(&self) -> u64 {
-        self.dropped
+        self.counts.all_dropped()
     }
 
     /// Whether the limits allow for points of this series; counts them as dropped if not.
@@ -176,12 +186,12 @@ impl Store {
         let known = self.metrics.get(metric).is_some_and(|series| series.has(tags));
         if !known && self.limits.series <= self.series {
             tracing::warn!(metric, limit = self.limits.series, "too many series, points dropped");
-            self.drop_points(points.len());
+            self.drop_points(Reason::SeriesLimit, points.len());
             return false;
         }
         if self.limits.points < self.points + points.len() {
             tracing::warn!(metric, limit = self.limits.points, "too many points, points dropped");
-            self.drop_points(points.len());
+            self.drop_points(Reason::PointsLimit, points.len());
             return false;
         }
         true
@@ -222,7 +232,7 @@ impl Default for Store {
             metrics: BTreeMap::new(),
             series: 0,
             points: 0,
-            dropped: 0,
+            counts: Counts::default(),
             swept_at: 0,
             limits,
             metadata: BTreeMap::new(),

@@ -34,9 +34,10 @@ pub(crate) enum ApiError {
     SlowBody,
     /// A content encoding that the endpoint does not know: 415.
     Encoding(String),
-    /// No such path: 404.
+    /// No such path: 404, in the words of a recorded `POST /api/v2/org_connections`
+    /// (`DataDog/datadog-api-client-go`).
     NotFound,
-    /// The path takes another method: 405.
+    /// The path takes another method: 405; no recording has one.
     MethodNotAllowed,
 }
 

@@ -104,6 +104,9 @@ async fn answer<A: Default + Serialize>(
         }
         attributes(&asked, &shared.data(Timestamp::now(), effects.stale_by))
     });
+    if !matches!(found, Err(Refused::Body(_))) {
+        shared.metrics().queried(found.is_ok());
+    }
     let body = match found {
         Ok(attributes) => Body { data: document(attributes), errors: None },
         Err(Refused::Body(error)) => return Err(error),

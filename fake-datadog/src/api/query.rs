@@ -105,6 +105,7 @@ async fn query(
     }
 
     let parsed = parse_queries(text);
+    shared.metrics().queried(parsed.is_ok() && effects.query_error.is_none());
     let queries = match (parsed, effects.query_error) {
         (_, Some(injected)) => {
             return Ok(refuse(&shared, window, text, injected_error(injected, text)));

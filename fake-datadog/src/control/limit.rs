@@ -1,19 +1,20 @@
 //! What the control API says of rate limits.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::control::{Endpoint, Span};
 
 /// A number of requests that an API key has in each period. Periods are aligned to the clock, not
 /// to the first request (Datadog API, "Rate limits").
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
     /// Endpoints that share it.
     pub endpoints: Vec<Endpoint>,
     /// Requests in a period.
     pub limit: u32,
-    /// Length of a period, whole seconds, at least one.
+    /// Length of a period in real time, whole seconds, at least one.
     pub period: Span,
     /// What `X-RateLimit-Name` says; without it, that header is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -23,7 +24,10 @@ pub struct RateLimit {
 /// Why a rate limit is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRateLimit {
-    /// It limits nothing, or what Datadog does not limit.
+    /// It limits nothing.
+    #[error("endpoints must name at least one, such as `query`")]
+    Nothing,
+    /// It limits what Datadog does not limit.
     #[error("endpoint `{0}` has no rate limit; limit single endpoints that read data")]
     Endpoint(&'static str),
     /// Not even a second, or not a whole number of them.
@@ -45,6 +49,9 @@ impl RateLimit {
     }
 
     pub(crate) fn validate(&self) -> Result<(), InvalidRateLimit> {
+        if self.endpoints.is_empty() {
+            return Err(InvalidRateLimit::Nothing);
+        }
         let unlimited = |it: &&Endpoint| **it == Endpoint::Any || it.is_intake();
         if let Some(endpoint) = self.endpoints.iter().find(unlimited) {
             return Err(InvalidRateLimit::Endpoint(endpoint.name()));

@@ -95,3 +95,18 @@ fn pace(speed: u32) -> (usize, Duration) {
     let chunk = (speed / 10).max(1);
     (usize::try_from(chunk).unwrap_or(usize::MAX), Duration::from_secs(1) * chunk / speed.max(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_body_has_a_pause_between_two_chunks() {
+        let started = tokio::time::Instant::now();
+        let effects = BodyEffects { speed: Some(50), ..BodyEffects::default() };
+        let response = effects.apply(Response::new(Body::from(r#"{"valid":true}"#))).await;
+        to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        // The clock stands still but for pauses: three chunks of at most 5 bytes have two.
+        assert_eq!(started.elapsed(), Duration::from_millis(200));
+    }
+}

@@ -83,15 +83,19 @@ impl Encoding {
             Self::Deflate => read_all(ZlibDecoder::new(sent), limits.inflated),
             Self::Gzip => read_all(GzDecoder::new(sent), limits.inflated),
             Self::Zstd => {
-                let decoder = zstd::stream::read::Decoder::new(sent).and_then(|mut decoder| {
-                    decoder.window_log_max(ZSTD_WINDOW)?;
-                    Ok(decoder)
-                });
-                read_all(decoder.map_err(|error| payload(&error))?, limits.inflated)
+                let decoder = zstd_decoder(sent).map_err(|error| payload(&error))?;
+                read_all(decoder, limits.inflated)
             }
         };
         body.map(Cow::Owned)
     }
+}
+
+/// Unpacks zstd within bounded memory.
+pub(crate) fn zstd_decoder(sent: &[u8]) -> io::Result<impl Read> {
+    let mut decoder = zstd::stream::read::Decoder::new(sent)?;
+    decoder.window_log_max(ZSTD_WINDOW)?;
+    Ok(decoder)
 }
 
 /// Reads up to `limit` bytes and no further, however small the packed body was.

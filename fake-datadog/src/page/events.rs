@@ -2,7 +2,7 @@
 //!
 //! | event | every | data |
 //! |---|---|---|
-//! | `state` | 500 ms | health, faults, counts by second, the requests since the last one |
+//! | `state` | 500 ms | health, faults, rate limits, counts by second, the requests since the last one |
 //! | `series` | 2 s | the series with their points, the scripted future too |
 //!
 //! Parameters: `filter`, words that a series must have; `past`, seconds to look back. An event is
@@ -23,6 +23,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::{
     api::request::Params,
     control::{FaultList, Health, RecordedRequest},
+    limit::LimitState,
     page::plot::{Wanted, plots},
     recorder::rates::Recent,
     state::Shared,
@@ -47,6 +48,8 @@ struct Status {
     now: i64,
     health: Health,
     faults: FaultList,
+    /// For the key that has least left.
+    limits: Vec<LimitState>,
     rates: Recent,
     /// Requests since the start or the last reset.
     total: u64,
@@ -118,6 +121,7 @@ impl Reader {
             now: now.as_millisecond(),
             health: self.shared.health(now),
             faults: self.shared.faults(now),
+            limits: self.shared.limit_states(now),
             rates: recorder.recent(now.as_second()),
             total: recorder.total(),
             requests,

@@ -5,7 +5,7 @@ use std::io::Read;
 use axum::http::{HeaderMap, header};
 use flate2::read::{GzDecoder, ZlibDecoder};
 
-use crate::control::RecordedBody;
+use crate::{control::RecordedBody, intake::encoding::zstd_decoder};
 
 /// Most bytes shown of an unpacked body.
 const MAX_SHOWN: u64 = 256 << 10;
@@ -53,6 +53,10 @@ fn unpacked(headers: &HeaderMap, head: &[u8]) -> (Vec<u8>, bool) {
     let (bytes, whole) = match encoding {
         b"gzip" => inflate(&mut GzDecoder::new(head)),
         b"deflate" => inflate(&mut ZlibDecoder::new(head)),
+        b"zstd" | b"zstd1" => match zstd_decoder(head) {
+            Ok(mut decoder) => inflate(&mut decoder),
+            Err(_) => return (head.to_vec(), true),
+        },
         _ => return (head.to_vec(), true),
     };
     if bytes.is_empty() && !head.is_empty() { (head.to_vec(), true) } else { (bytes, whole) }
@@ -122,6 +126,10 @@ mod tests {
         let shown = body(&headers, &sent, length);
         assert_eq!((shown.length, shown.truncated), (length, false));
         assert_eq!(shown.text.map(|it| it.chars().count()), Some(1000));
+
+        headers.insert(header::CONTENT_ENCODING, "zstd".parse().unwrap());
+        let shown = body(&headers, &zstd::encode_all(&b"{}"[..], 3).unwrap(), 1);
+        assert_eq!(shown.text.as_deref(), Some("{}"));
 
         let broken = body(&headers, b"no gzip", 7);
         assert_eq!(broken.text.as_deref(), Some("no gzip"));

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use serde_saphyr::Location;
 
-use crate::control::{InvalidFault, InvalidScript};
+use crate::control::{InvalidFault, InvalidRateLimit, InvalidScript};
 
 /// A scenario made in code that cannot be served.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -24,6 +24,14 @@ pub enum InvalidScenario {
         index: usize,
         /// What is wrong with it.
         source: InvalidFault,
+    },
+    /// One of its rate limits.
+    #[error("rate_limits[{index}]: {source}")]
+    RateLimit {
+        /// Position in the list, from 0.
+        index: usize,
+        /// What is wrong with it.
+        source: InvalidRateLimit,
     },
 }
 

@@ -11,7 +11,8 @@ pub fn schema() -> serde_json::Value {
     schema.insert("title".to_owned(), "Scenario of fake-datadog".into());
     // The documentation of the type goes on with an example in Rust.
     let description = "What a fake serves from its start, and again after each reset. Every span \
-                       of time is scenario time, except for a series' `every` and `interval`.";
+                       of time is scenario time, except for a series' `every` and `interval` and \
+                       a rate limit's `period`.";
     schema.insert("description".to_owned(), description.into());
     schema.to_value()
 }
@@ -87,6 +88,7 @@ mod tests {
             "series: [{metric: m, shape: {constant: 1}, for: {pod: 50}}]",
             "not valid under any",
         );
+        refused("rate_limits: keda", "not valid under any");
         refused("faults: [{name: f}]", "\"effect\" is a required property");
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::control::{Effect, Shape};
+use crate::control::{Effect, Endpoint, Shape, Span};
 
 #[track_caller]
 fn refused(yaml: &str, expected: &str) {
@@ -42,6 +42,7 @@ series:
   - {metric: b, shape: {burst: {base: 1, height: 9, every: 1h, for: 5m}}}
   - {metric: c, shape: {timeline: {points: [{at: 0s, value: 1}, {at: 1s, value: null}]}}}
 faults: [{name: gone, at: 1m, for: 30s, effect: empty}]
+rate_limits: [{endpoints: [query, scalar], limit: 9, period: 1h, name: q}]
 ";
     let scenario = Scenario::parse(yaml).unwrap();
     assert_eq!(scenario.count_series(), 102);
@@ -95,6 +96,31 @@ faults:
     assert!(matches!(&scenario.series[1].shape, Shape::Replay { values, .. }
         if *values == [Some(1.0), None, Some(2.5)]));
     assert_eq!(scenario.faults[0], Fault::new("gone", Effect::Empty).times(2));
+}
+
+#[test]
+fn rate_limits_are_a_list_or_those_of_datadog() {
+    let limits = |yaml: &str| Scenario::parse(yaml).unwrap().rate_limits;
+    assert_eq!(limits("seed: 1"), []);
+    assert_eq!(limits("rate_limits: datadog"), RateLimit::datadog());
+    assert_eq!(
+        limits("rate_limits:\n  - {endpoints: [query], limit: 100, period: 1h}\n"),
+        [RateLimit::new(Endpoint::Query, 100, Span::from_secs(3600))]
+    );
+    refused("rate_limits: keda", "1:14: rate limits `keda` are neither a list nor `datadog`");
+    refused(
+        "rate_limits:\n  - {endpoints: [query], limit: 1, period: 1h}\n  - {endpoints: [series], \
+         limit: 1, period: 1h}\n",
+        "3:5: endpoint `series` has no rate limit; limit single endpoints that read data",
+    );
+    refused(
+        "rate_limits:\n  - {endpoints: [query], limit: 1, period: 500ms}\n",
+        "2:5: period `500ms` must be a whole number of seconds, at least 1s",
+    );
+    refused(
+        "rate_limits:\n  - {endpoints: [query], limits: 1}\n",
+        "2:26: unknown field `limits`, expected one of endpoints, limit, period, name",
+    );
 }
 
 #[test]

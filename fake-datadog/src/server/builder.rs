@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::{
     api,
-    control::{Fault, Script, Shape, Span, Start},
+    control::{Fault, RateLimit, Script, Shape, Span, Start},
     expect::{Expectation, Watch},
     keys::Keys,
     scenario::{InvalidScenario, Scenario},
@@ -111,6 +111,14 @@ impl Builder {
     #[must_use]
     pub fn fault(mut self, fault: Fault) -> Self {
         self.scenario.faults.push(fault);
+        self
+    }
+
+    /// Has these rate limits in force from the start, in place of the scenario's;
+    /// [`RateLimit::datadog`] are Datadog's own. There are none unless given.
+    #[must_use]
+    pub fn rate_limits(mut self, limits: impl IntoIterator<Item = RateLimit>) -> Self {
+        self.scenario.rate_limits = limits.into_iter().collect();
         self
     }
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::{
     intake::{Batch, Event, ServiceCheck},
     state::Shared,
-    store::Submission,
+    store::{Submission, counts::Reason},
 };
 
 impl Shared {
@@ -24,7 +24,7 @@ impl Shared {
             store.insert(now.as_second(), &submission);
             store.learn(&series.metric, series.kind, series.unit.as_deref());
         }
-        self.store_mut().drop_points(batch.dropped);
+        self.store_mut().drop_points(Reason::Name, batch.dropped);
     }
 
     /// Takes service checks.

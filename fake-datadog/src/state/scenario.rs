@@ -15,14 +15,16 @@ impl Shared {
         self.lock().scenario.query_error_mode
     }
 
-    /// The scenario in force, with the speed, scripts and faults of `now`.
+    /// The scenario in force, with the speed, scripts, faults and rate limits of `now`.
     pub(crate) fn scenario(&self, now: Timestamp) -> Scenario {
+        let rate_limits = self.rate_limits();
         let state = self.lock();
         let faults = state.faults.list(now).faults.into_iter();
         Scenario {
             time_scale: state.clock.read(now).time_scale,
             series: state.scripts.scripts(),
             faults: faults.map(|it| it.fault).collect(),
+            rate_limits,
             ..state.scenario.clone()
         }
     }
@@ -33,9 +35,10 @@ impl Shared {
         now: Timestamp,
         scenario: Scenario,
     ) -> Result<(), InvalidScenario> {
+        let limits = scenario.rate_limits.clone();
         let fresh = State::new(now, scenario)?;
-        let mut state = self.lock();
-        *state = fresh;
+        *self.lock() = fresh;
+        self.begin_rate_limits(limits);
         Ok(())
     }
 
