@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     args::{Args, CheckArgs, Command, LogArgs, LogFormat, ServeArgs},
-    keys::Keys,
     node_check, record, replay,
     scenario::{self, LoadError, Scenario},
     server::{FakeDatadog, StartError, TlsError},
@@ -100,12 +99,15 @@ fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
 }
 
 async fn serve(args: ServeArgs, stop: CancellationToken) -> Result<(), Error> {
-    let ServeArgs { listen, tls, scenario, seed, api_key, app_key, port_file } = args;
+    let keys = args.keys();
+    let ServeArgs { listen, tls, scenario, seed, port_file, .. } = args;
     let mut scenario = scenario.as_deref().map(Scenario::load).transpose()?.unwrap_or_default();
     scenario.seed = seed.unwrap_or(scenario.seed);
     let (seed, time_scale) = (scenario.seed, scenario.time_scale);
-    let mut builder =
-        FakeDatadog::builder().listen(listen).keys(Keys::new(api_key, app_key)).scenario(scenario);
+    let mut builder = FakeDatadog::builder().listen(listen).scenario(scenario);
+    if let Some(keys) = keys {
+        builder = builder.keys(keys);
+    }
     if let Some(source) = tls.source() {
         builder = builder.tls(source);
     }

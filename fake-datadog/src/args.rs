@@ -5,7 +5,12 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
-use crate::{keys, node_check, record, replay, server::Tls};
+use crate::{
+    control::Key,
+    keys::{DEFAULT_API_KEY, DEFAULT_APP_KEY, Keys},
+    node_check, record, replay,
+    server::Tls,
+};
 
 /// A stand-in for the Datadog metrics API, for tests.
 #[derive(Debug, Parser)]
@@ -93,25 +98,27 @@ pub struct ServeArgs {
     #[arg(long, env = "FAKE_DATADOG_SEED", value_name = "NUMBER")]
     pub seed: Option<u64>,
 
-    /// The API key to accept.
+    /// An API key to accept; may be repeated. Keys given go before the scenario's. By default,
+    /// fa4e0000000000000000000000000000.
     #[arg(
         long,
         env = "FAKE_DATADOG_API_KEY",
         value_name = "KEY",
-        default_value = keys::DEFAULT_API_KEY,
+        value_delimiter = ',',
         hide_env_values = true
     )]
-    pub api_key: SecretString,
+    pub api_key: Vec<SecretString>,
 
-    /// The application key to accept.
+    /// An application key to accept, beside any of the API keys; may be repeated. By default,
+    /// fa4e000000000000000000000000000000000000.
     #[arg(
         long,
         env = "FAKE_DATADOG_APP_KEY",
         value_name = "KEY",
-        default_value = keys::DEFAULT_APP_KEY,
+        value_delimiter = ',',
         hide_env_values = true
     )]
-    pub app_key: SecretString,
+    pub app_key: Vec<SecretString>,
 
     /// File to write the port into once it listens; it appears complete or not at all.
     #[arg(long, env = "FAKE_DATADOG_PORT_FILE", value_name = "FILE")]
@@ -160,6 +167,22 @@ pub struct TlsArgs {
     pub tls_listen: Option<SocketAddr>,
 }
 
+impl ServeArgs {
+    /// The keys to accept whatever the scenario says; `None` when none are given. Of a kind that
+    /// is not given, there is the usual one.
+    pub fn keys(&self) -> Option<Keys> {
+        if self.api_key.is_empty() && self.app_key.is_empty() {
+            return None;
+        }
+        let or_usual = |given: &[SecretString], usual: &str| {
+            if given.is_empty() { vec![usual.into()] } else { given.to_vec() }
+        };
+        let api = or_usual(&self.api_key, DEFAULT_API_KEY).into_iter().map(Key::api);
+        let app = or_usual(&self.app_key, DEFAULT_APP_KEY).into_iter().map(Key::app);
+        Some(api.chain(app).collect())
+    }
+}
+
 impl TlsArgs {
     /// Where the certificate comes from; `None` when there is to be no HTTPS.
     pub fn source(&self) -> Option<Tls> {
@@ -204,6 +227,27 @@ mod tests {
     fn keys_do_not_show_in_debug_output() {
         let args = Args::parse_from(["fake-datadog", "serve", "--api-key=hush", "--app-key=hush"]);
         assert!(!format!("{args:?}").contains("hush"));
+    }
+
+    #[test]
+    fn keys_may_be_many_and_stand_in_for_the_usual_ones() {
+        let keys = |args: &[&str]| {
+            let args = Args::parse_from(["fake-datadog", "serve"].iter().chain(args));
+            let Command::Serve(serve) = args.command else { panic!("another command") };
+            serve.keys()
+        };
+        assert_eq!(keys(&[]), None);
+        assert_eq!(keys(&["--app-key=b"]), Some(Keys::new(DEFAULT_API_KEY, "b")));
+        let several = Keys::from_iter([Key::api("a"), Key::api("b"), Key::app("c"), Key::app("d")]);
+        let given = keys(&["--api-key=a", "--app-key=c,d", "--api-key=b"]);
+        assert_eq!(given, Some(several));
+    }
+
+    #[test]
+    fn the_usual_keys_are_in_the_help() {
+        let help = Args::command().find_subcommand_mut("serve").unwrap().render_long_help();
+        let help = help.to_string();
+        assert!(help.contains(DEFAULT_API_KEY) && help.contains(DEFAULT_APP_KEY), "{help}");
     }
 
     #[test]

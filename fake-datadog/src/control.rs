@@ -3,7 +3,7 @@
 //! | call | does |
 //! |---|---|
 //! | `PUT /fake/scenario` | begins the [`Scenario`](crate::Scenario) in the body, YAML or JSON; submitted points and the log of requests stay |
-//! | `GET /fake/scenario` | the scenario in force, as JSON: with the scripts, faults and rate limits of this moment |
+//! | `GET /fake/scenario` | the scenario in force, as JSON: with the scripts, faults and rate limits of this moment, without its keys |
 //! | `PUT /fake/series` | sets the [`Script`] of a metric and tags, in place of an earlier one; answers [`Accepted`] |
 //! | `GET /fake/series[?metric=M]` | the scripted series and their values now: [`SeriesList`] |
 //! | `DELETE /fake/series[?metric=M[&tags=a:b,c:d]]` | removes scripts: all, a metric's, or one; answers [`Removed`] |
@@ -25,6 +25,7 @@ mod client;
 mod clock;
 mod endpoint;
 mod fault;
+mod keys;
 mod limit;
 mod request;
 mod scale;
@@ -44,6 +45,7 @@ pub use crate::control::{
         Effect, Fault, FaultList, FaultState, Handshake, InvalidFault, Latency, Quantile, Skew,
         StatusEffect, Which,
     },
+    keys::{InvalidKey, Key, Right},
     limit::{InvalidRateLimit, RateLimit},
     request::{Exchange, RecordedBody, RecordedRequest, RequestCount, RequestLog},
     scale::{InvalidTimeScale, TimeScale},

@@ -3,6 +3,8 @@
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
+use crate::control::{Key, Right};
+
 /// API key of a fake that was not given one; 32 hexadecimal digits, as Datadog's are.
 pub const DEFAULT_API_KEY: &str = "fa4e0000000000000000000000000000";
 
@@ -10,19 +12,28 @@ pub const DEFAULT_API_KEY: &str = "fa4e0000000000000000000000000000";
 pub const DEFAULT_APP_KEY: &str = "fa4e000000000000000000000000000000000000";
 
 /// The keys that the fake accepts.
-#[derive(Clone, Debug)]
-pub struct Keys {
-    api: SecretString,
-    app: SecretString,
-}
+///
+/// ```
+/// use fake_datadog::{Keys, control::{Key, Right}};
+///
+/// let keys = Keys::new("api", "app")
+///     .and(Key::app("narrow").scoped([Right::TimeseriesQuery]))
+///     .and(Key::api("old").named("old").revoked())
+///     .and(Key::api("theirs").of("other"));
+/// # assert!(!format!("{keys:?}").contains("narrow"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys(Vec<Key>);
 
 /// What an endpoint asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Needs {
     /// The API key alone: intake and validation.
     Api,
-    /// Both keys: reading data back.
+    /// Both keys.
     ApiAndApp,
+    /// Both keys, the application key with this right.
+    Right(Right),
 }
 
 /// The keys of one request, from headers or parameters.
@@ -39,30 +50,64 @@ pub(crate) struct Presented {
 pub(crate) enum Refusal {
     /// No API key at all.
     ApiKeyMissing,
-    /// A key that is wrong, or no application key where it is needed.
+    /// A key that is wrong or may not do that, or no application key where it is needed.
     Forbidden,
-}
-
-impl Presented {
-    /// What tells its keys apart without showing them.
-    pub(crate) fn fingerprints(&self) -> Vec<String> {
-        self.api.iter().chain(&self.app).map(fingerprint).collect()
-    }
 }
 
 impl Keys {
     /// Accepts exactly these.
     pub fn new(api: impl Into<SecretString>, app: impl Into<SecretString>) -> Self {
-        Self { api: api.into(), app: app.into() }
+        Self(vec![Key::api(api), Key::app(app)])
     }
 
+    /// Accepts this one too.
+    #[must_use]
+    pub fn and(mut self, key: Key) -> Self {
+        self.0.push(key);
+        self
+    }
+
+    /// Whether a request may have what it asks for. "Application keys, in conjunction with your
+    /// organization's API key, give users access"; one with scopes has those alone (Datadog, "API
+    /// and Application Keys").
     pub(crate) fn check(&self, presented: &Presented, needs: Needs) -> Result<(), Refusal> {
         let Some(api) = &presented.api else { return Err(Refusal::ApiKeyMissing) };
-        let app_is_good = match needs {
+        let api = self.api(api).ok_or(Refusal::Forbidden)?;
+        let app = || self.app(presented.app.as_ref()?).filter(|app| app.org == api.org);
+        let is_good = match needs {
             Needs::Api => true,
-            Needs::ApiAndApp => presented.app.as_ref().is_some_and(|app| same(app, &self.app)),
+            Needs::ApiAndApp => app().is_some(),
+            Needs::Right(right) => app().is_some_and(|app| app.may(right)),
         };
-        if same(api, &self.api) && app_is_good { Ok(()) } else { Err(Refusal::Forbidden) }
+        if is_good { Ok(()) } else { Err(Refusal::Forbidden) }
+    }
+
+    /// The good API key with that text.
+    pub(crate) fn api(&self, text: &SecretString) -> Option<&Key> {
+        self.good().find(|key| key.api.as_ref().is_some_and(|it| it.is(text)))
+    }
+
+    /// The good application key with that text.
+    fn app(&self, text: &SecretString) -> Option<&Key> {
+        self.good().find(|key| key.app.as_ref().is_some_and(|it| it.is(text)))
+    }
+
+    fn good(&self) -> impl Iterator<Item = &Key> {
+        self.0.iter().filter(|key| !key.revoked)
+    }
+
+    /// What the keys of a request are known by: fingerprints, and names of the good ones.
+    pub(crate) fn labels(&self, presented: &Presented) -> Vec<String> {
+        let api = presented.api.as_ref().and_then(|it| self.api(it));
+        let app = presented.app.as_ref().and_then(|it| self.app(it));
+        let names = api.into_iter().chain(app).filter_map(|key| key.name.clone());
+        presented.api.iter().chain(&presented.app).map(fingerprint).chain(names).collect()
+    }
+}
+
+impl FromIterator<Key> for Keys {
+    fn from_iter<I: IntoIterator<Item = Key>>(keys: I) -> Self {
+        Self(keys.into_iter().collect())
     }
 }
 
@@ -70,10 +115,6 @@ impl Default for Keys {
     fn default() -> Self {
         Self::new(DEFAULT_API_KEY, DEFAULT_APP_KEY)
     }
-}
-
-fn same(left: &SecretString, right: &SecretString) -> bool {
-    left.expose_secret() == right.expose_secret()
 }
 
 /// The first 8 hexadecimal digits of the key's SHA-256: enough to tell keys apart in a log,
@@ -84,33 +125,4 @@ pub fn fingerprint(key: &SecretString) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(api: Option<&str>, app: Option<&str>, needs: Needs, expected: Result<(), Refusal>) {
-        let presented = Presented { api: api.map(Into::into), app: app.map(Into::into) };
-        assert_eq!(Keys::new("good", "fine").check(&presented, needs), expected);
-    }
-
-    #[test]
-    fn reading_needs_both_keys_and_writing_one() {
-        check(Some("good"), Some("fine"), Needs::ApiAndApp, Ok(()));
-        check(Some("good"), None, Needs::ApiAndApp, Err(Refusal::Forbidden));
-        check(Some("good"), Some("bad"), Needs::ApiAndApp, Err(Refusal::Forbidden));
-        check(Some("bad"), Some("fine"), Needs::ApiAndApp, Err(Refusal::Forbidden));
-        check(Some("good"), None, Needs::Api, Ok(()));
-        check(Some(""), None, Needs::Api, Err(Refusal::Forbidden));
-        check(None, Some("fine"), Needs::Api, Err(Refusal::ApiKeyMissing));
-    }
-
-    #[test]
-    fn keys_do_not_show_in_debug_output() {
-        assert!(!format!("{:?}", Keys::default()).contains("fa4e0"));
-    }
-
-    #[test]
-    fn the_fingerprint_is_the_head_of_the_sha_256() {
-        assert_eq!(fingerprint(&SecretString::from("abc")), "ba7816bf");
-    }
-}
+mod tests;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 
 use crate::{
-    control::{Fault, RateLimit, Script, Shape, TimeScale},
+    control::{Fault, Key, RateLimit, Script, Shape, TimeScale},
     scenario::limits::RateLimits,
     script,
 };
@@ -70,6 +70,10 @@ pub struct Scenario {
     #[serde(default)]
     #[schemars(with = "limits::Form")]
     pub rate_limits: Vec<RateLimit>,
+    /// Keys to accept, and no others. Without any, those in force stay; at the start these are the
+    /// usual pair. They are never shown, and keys given to the program go before them.
+    #[serde(default, skip_serializing)]
+    pub keys: Vec<Key>,
 }
 
 /// How a query outside of the grammar is answered. Datadog has been seen to do either.
@@ -131,6 +135,11 @@ impl Scenario {
             Some(limits) => limits.value.checked(limits.referenced)?,
             None => Vec::new(),
         };
+        let mut keys = Vec::new();
+        for Spanned { value, referenced, .. } in wire.keys {
+            value.validate(&keys).map_err(|error| ParseError::at(referenced, &error))?;
+            keys.push(value);
+        }
         Ok(Self {
             query_error_mode: wire.query_error_mode,
             seed: wire.seed,
@@ -138,6 +147,7 @@ impl Scenario {
             series: wire.series.into_iter().map(|it| it.value).collect(),
             faults: wire.faults.into_iter().map(|it| it.value).collect(),
             rate_limits,
+            keys,
         })
     }
 }
@@ -158,6 +168,8 @@ struct Wire {
     faults: Vec<Spanned<Fault>>,
     #[serde(default)]
     rate_limits: Option<Spanned<RateLimits>>,
+    #[serde(default)]
+    keys: Vec<Spanned<Key>>,
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod intake;
+mod keys;
 mod limits;
 mod page;
 mod scenario;
@@ -26,6 +27,7 @@ use crate::{
     recorder::Recorder,
     scenario::{InvalidScenario, Scenario},
     script::Scripts,
+    state::keys::Account,
     store::{Store, Submission},
 };
 
@@ -35,7 +37,7 @@ pub(crate) struct Shared(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    keys: Keys,
+    account: Account,
     /// Cancelled when the server stops, so that injected delays do not hold it up.
     stopping: CancellationToken,
     /// What clients asked; it has a lock of its own.
@@ -60,18 +62,20 @@ struct State {
 }
 
 impl Shared {
-    /// The state of a fake that starts at `now` with `scenario`.
+    /// The state of a fake that starts at `now` with `scenario`, whose keys give way to `keys`.
     pub(crate) fn new(
         now: Timestamp,
-        keys: Keys,
+        keys: Option<Keys>,
         scenario: Scenario,
     ) -> Result<Self, InvalidScenario> {
         let limits = Mutex::new(Limits::new(scenario.rate_limits.clone()));
+        let account = Account::new(keys);
+        account.adopt(&scenario.keys);
         let state = Mutex::new(State::new(now, scenario)?);
         let store = RwLock::default();
         let stopping = CancellationToken::new();
         Ok(Self(Arc::new(Inner {
-            keys,
+            account,
             stopping,
             metrics: Metrics::default(),
             limits,
@@ -79,10 +83,6 @@ impl Shared {
             state,
             store,
         })))
-    }
-
-    pub(crate) fn keys(&self) -> &Keys {
-        &self.0.keys
     }
 
     pub(crate) fn recorder(&self) -> &Recorder {
@@ -198,6 +198,7 @@ impl Data for Known<'_> {
 
 impl State {
     fn new(now: Timestamp, scenario: Scenario) -> Result<Self, InvalidScenario> {
+        keys::validate(&scenario)?;
         let clock = ScenarioClock::new(now, scenario.time_scale);
         let mut state = Self {
             scripts: Scripts::new(scenario.seed),

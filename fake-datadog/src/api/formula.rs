@@ -26,6 +26,7 @@ use crate::{
         query::injected_error,
         request::{Params, presented_keys},
     },
+    control::Right,
     expr::data::Data,
     fault::Effects,
     keys::Needs,
@@ -92,7 +93,7 @@ async fn answer<A: Default + Serialize>(
     attributes: impl FnOnce(&Asked, &dyn Data) -> Result<A, Refused>,
 ) -> Result<Response, ApiError> {
     let presented = presented_keys(request.headers(), &Params::of(request.uri()));
-    shared.keys().check(&presented, Needs::ApiAndApp)?;
+    shared.keys().check(&presented, Needs::Right(Right::TimeseriesQuery))?;
     let body = to_bytes(request.into_body(), MAX_BODY).await.map_err(|_| ApiError::TooLarge)?;
     let document = |attributes: A| Document { id: "0", kind: response_type, attributes };
     let found = Asked::parse(kind, &body).and_then(|asked| {

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp, fmt::rfc2822::DateTimePrinter};
 
 use crate::{
     api::{
-        error::{ApiError, status_answer},
+        error::{ApiError, short_form, status_answer},
         record::Hit,
         request::{Params, presented_keys},
     },
@@ -24,7 +24,7 @@ use crate::{
 pub(crate) async fn inject(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let keys = presented_keys(request.headers(), &Params::of(request.uri()));
-    let target = Target { endpoint: Endpoint::of(path), path, keys: &keys.fingerprints() };
+    let target = Target { endpoint: Endpoint::of(path), path, keys: &shared.keys().labels(&keys) };
     let effects = shared.hit(Timestamp::now(), target);
     if !effects.delay.is_zero() {
         tokio::select! {
@@ -50,10 +50,18 @@ async fn answer(effects: &Effects, mut request: Request, next: Next) -> Response
         return status_answer(status);
     }
     if effects.revoked {
-        return ApiError::Forbidden.into_response();
+        return refused(request.uri().path());
     }
     request.extensions_mut().insert(effects.clone());
     next.run(request).await
+}
+
+/// What a bad key gets there.
+fn refused(path: &str) -> Response {
+    if path.starts_with("/api/v2/") {
+        return short_form(ApiError::Forbidden);
+    }
+    ApiError::Forbidden.into_response()
 }
 
 /// Closes the connection with a reset. The client sees no answer; the log shows one with 444, as

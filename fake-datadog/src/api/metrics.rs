@@ -21,6 +21,7 @@ use crate::{
         filter::parse_filter,
         request::{Params, presented_keys},
     },
+    control::Right,
     expr::scope::{Item, Pattern, Scope},
     keys::Needs,
     state::Shared,
@@ -62,7 +63,7 @@ async fn active(
     headers: HeaderMap,
 ) -> Result<Json<Active>, ApiError> {
     let params = Params::of(&uri);
-    shared.keys().check(&presented_keys(&headers, &params), Needs::ApiAndApp)?;
+    shared.keys().check(&presented_keys(&headers, &params), Needs::Right(Right::MetricsRead))?;
     let asked = params.get("from").ok_or(ApiError::MissingParameter("from"))?;
     let from: i64 = asked.trim().parse().map_err(|_| ApiError::InvalidParameter("from"))?;
     let scope = match (params.get("host"), params.get("tag_filter")) {
@@ -88,7 +89,7 @@ async fn search(
     headers: HeaderMap,
 ) -> Result<Json<Found>, ApiError> {
     let params = Params::of(&uri);
-    shared.keys().check(&presented_keys(&headers, &params), Needs::ApiAndApp)?;
+    shared.keys().check(&presented_keys(&headers, &params), Needs::Right(Right::MetricsRead))?;
     let asked = params.get("q").ok_or(ApiError::MissingParameter("q"))?;
     let now = Timestamp::now();
     let metrics = |text: &str| {
@@ -113,7 +114,9 @@ async fn metadata(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    shared.keys().check(&presented_keys(&headers, &Params::of(&uri)), Needs::ApiAndApp)?;
+    shared
+        .keys()
+        .check(&presented_keys(&headers, &Params::of(&uri)), Needs::Right(Right::MetricsRead))?;
     Ok(known_or_not_found(shared.metadata(Timestamp::now(), &metric)))
 }
 
@@ -126,7 +129,10 @@ async fn update_metadata(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    shared.keys().check(&presented_keys(&headers, &Params::of(&uri)), Needs::ApiAndApp)?;
+    shared.keys().check(
+        &presented_keys(&headers, &Params::of(&uri)),
+        Needs::Right(Right::MetricsMetadataWrite),
+    )?;
     let change: Metadata =
         serde_json::from_slice(&body).map_err(|error| ApiError::Payload(error.to_string()))?;
     Ok(known_or_not_found(shared.update_metadata(Timestamp::now(), &metric, change)))

@@ -21,6 +21,7 @@ use crate::{
         filter::parse_filter,
         request::{Params, presented_keys},
     },
+    control::Right,
     expr::scope::Scope,
     keys::Needs,
     state::Shared,
@@ -80,7 +81,8 @@ pub(crate) fn routes() -> Router<Shared> {
 
 async fn list(State(shared): State<Shared>, uri: Uri, headers: HeaderMap) -> Response {
     let params = Params::of(&uri);
-    let keys = shared.keys().check(&presented_keys(&headers, &params), Needs::ApiAndApp);
+    let keys =
+        shared.keys().check(&presented_keys(&headers, &params), Needs::Right(Right::MetricsRead));
     let listed = keys.map_err(ApiError::from).and_then(|()| metrics(&shared, &params));
     listed.map_or_else(short_form, |body| Json(body).into_response())
 }
@@ -133,7 +135,7 @@ async fn all_tags(
     headers: HeaderMap,
 ) -> Response {
     let presented = presented_keys(&headers, &Params::of(&uri));
-    if let Err(refusal) = shared.keys().check(&presented, Needs::ApiAndApp) {
+    if let Err(refusal) = shared.keys().check(&presented, Needs::Right(Right::MetricsRead)) {
         return short_form(refusal.into());
     }
     let Some(tags) = shared.tags_of(Timestamp::now(), &metric) else {

@@ -20,6 +20,7 @@ use crate::{
         error::ApiError,
         request::{Params, presented_keys},
     },
+    control::Right,
     expr::{
         Expression,
         evaluate::{Answer, Evaluation, Grid, Window, evaluate},
@@ -97,7 +98,9 @@ async fn query(
     Extension(effects): Extension<Effects>,
 ) -> Result<Response, ApiError> {
     let params = Params::of(&uri);
-    shared.keys().check(&presented_keys(&headers, &params), Needs::ApiAndApp)?;
+    shared
+        .keys()
+        .check(&presented_keys(&headers, &params), Needs::Right(Right::TimeseriesQuery))?;
     let window = window(&params)?;
     let text = params.get("query").ok_or(ApiError::MissingParameter("query"))?;
     if text.trim().is_empty() {

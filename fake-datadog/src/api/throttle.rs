@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use crate::{
         control::{RateLimit, Span},
-        keys::{DEFAULT_API_KEY, Keys},
+        keys::DEFAULT_API_KEY,
         scenario::Scenario,
     };
 
@@ -88,7 +88,7 @@ mod tests {
         let mut limit = RateLimit::new(Endpoint::Query, 1, Span::from_secs(60));
         limit.name = Some("query".to_owned());
         let scenario = Scenario { rate_limits: vec![limit], ..Scenario::default() };
-        let shared = Shared::new(Timestamp::UNIX_EPOCH, Keys::default(), scenario).unwrap();
+        let shared = Shared::new(Timestamp::UNIX_EPOCH, None, scenario).unwrap();
         let ask = |second| {
             let now = Timestamp::from_second(second).unwrap();
             let standing = standing(&shared, now, &request(DEFAULT_API_KEY)).unwrap();

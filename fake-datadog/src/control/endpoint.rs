@@ -35,8 +35,6 @@ pub enum Endpoint {
     SeriesV2,
     /// `POST /api/v1/distribution_points`.
     DistributionPoints,
-    /// `POST /api/beta/sketches`.
-    Sketches,
     /// `POST /api/v1/check_run`.
     CheckRun,
     /// `POST /intake/`.
@@ -45,6 +43,8 @@ pub enum Endpoint {
     Validate,
     /// `GET /api/v2/validate`.
     ValidateV2,
+    /// `GET /api/v2/validate_keys`.
+    ValidateKeys,
     /// `GET /api/v1/metrics` and `GET /api/v2/metrics`.
     Metrics,
     /// `GET` and `PUT /api/v1/metrics/{metric}`, `GET /api/v2/metrics/{metric}/all-tags`.
@@ -62,11 +62,11 @@ impl Endpoint {
         (Self::Series, "/api/v1/series"),
         (Self::SeriesV2, "/api/v2/series"),
         (Self::DistributionPoints, "/api/v1/distribution_points"),
-        (Self::Sketches, "/api/beta/sketches"),
         (Self::CheckRun, "/api/v1/check_run"),
         (Self::Intake, "/intake/"),
         (Self::Validate, "/api/v1/validate"),
         (Self::ValidateV2, "/api/v2/validate"),
+        (Self::ValidateKeys, "/api/v2/validate_keys"),
         (Self::Metrics, "/api/v1/metrics"),
         (Self::Metadata, "/api/v1/metrics/{metric}"),
         (Self::Search, "/api/v1/search"),
@@ -98,11 +98,11 @@ impl Endpoint {
             Self::Series => "series",
             Self::SeriesV2 => "series_v2",
             Self::DistributionPoints => "distribution_points",
-            Self::Sketches => "sketches",
             Self::CheckRun => "check_run",
             Self::Intake => "intake",
             Self::Validate => "validate",
             Self::ValidateV2 => "validate_v2",
+            Self::ValidateKeys => "validate_keys",
             Self::Metrics => "metrics",
             Self::Metadata => "metadata",
             Self::Search => "search",
@@ -121,7 +121,6 @@ impl Endpoint {
             Self::Series
                 | Self::SeriesV2
                 | Self::DistributionPoints
-                | Self::Sketches
                 | Self::CheckRun
                 | Self::Intake
         )

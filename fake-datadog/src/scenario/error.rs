@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use serde_saphyr::Location;
 
-use crate::control::{InvalidFault, InvalidRateLimit, InvalidScript};
+use crate::control::{InvalidFault, InvalidKey, InvalidRateLimit, InvalidScript};
 
 /// A scenario made in code that cannot be served.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -32,6 +32,14 @@ pub enum InvalidScenario {
         index: usize,
         /// What is wrong with it.
         source: InvalidRateLimit,
+    },
+    /// One of its keys.
+    #[error("keys[{index}]: {source}")]
+    Key {
+        /// Position in the list, from 0.
+        index: usize,
+        /// What is wrong with it.
+        source: InvalidKey,
     },
 }
 

@@ -89,6 +89,9 @@ mod tests {
             "not valid under any",
         );
         refused("rate_limits: keda", "not valid under any");
+        refused("keys: [{name: n}]", "not valid under any");
+        refused("keys: [{api: a, app: b}]", "valid under more than one");
+        refused("keys: [{app: a, scope: []}]", "'scope' was unexpected");
         refused("faults: [{name: f}]", "\"effect\" is a required property");
     }
 }

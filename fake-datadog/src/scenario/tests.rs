@@ -1,5 +1,5 @@
 use super::*;
-use crate::control::{Effect, Endpoint, Shape, Span};
+use crate::control::{Effect, Endpoint, Right, Shape, Span};
 
 #[track_caller]
 fn refused(yaml: &str, expected: &str) {
@@ -124,6 +124,26 @@ fn rate_limits_are_a_list_or_those_of_datadog() {
 }
 
 #[test]
+fn keys_are_read_and_never_shown() {
+    let yaml = "
+keys:
+  - {api: 12345678901234567890123456789012, name: digits}
+  - {app: hush, scopes: [timeseries_query, metrics_read]}
+  - {app: 1234567e89, org: other, revoked: true}
+";
+    let scenario = Scenario::parse(yaml).unwrap();
+    let rights = [Right::TimeseriesQuery, Right::MetricsRead];
+    let expected = [
+        Key::api("12345678901234567890123456789012").named("digits"),
+        Key::app("hush").scoped(rights),
+        Key::app("1234567e89").of("other").revoked(),
+    ];
+    assert_eq!(scenario.keys, expected);
+    let shown = format!("{scenario:?} {}", serde_json::to_string(&scenario).unwrap());
+    assert!(!["hush", "123456"].iter().any(|it| shown.contains(it)), "{shown}");
+}
+
+#[test]
 fn mistakes_are_found_with_line_and_column() {
     refused("series: 5", "1:9: expected sequence start");
     refused(
@@ -146,6 +166,22 @@ fn mistakes_are_found_with_line_and_column() {
     refused(
         "faults:\n  - {name: f, effect: {status: {code: 42}}}\n",
         "2:5: status code `42` must be from 200 to 599",
+    );
+    refused("keys:\n  - {name: n}\n", "2:5: a key needs either `api` or `app`");
+    refused("keys:\n  - {api: a, app: b}\n", "2:5: a key needs either `api` or `app`");
+    refused("keys: [{api: ' '}]", "1:8: a key must not be blank");
+    refused(
+        "keys:\n  - {api: a, scopes: [metrics_read]}\n",
+        "2:5: an API key has no `scopes`, only an application key has",
+    );
+    refused(
+        "keys:\n  - {app: a}\n  - {app: a, org: b}\n",
+        "3:5: the key with the fingerprint `ca978112` is there twice",
+    );
+    refused(
+        "keys:\n  - {app: a, scopes: [metric_read]}\n",
+        "2:23: unknown variant `metric_read`, expected one of \
+         timeseries_query, metrics_read, metrics_metadata_write",
     );
     refused("series: [", "1:9: unclosed bracket '['");
 }

@@ -26,7 +26,7 @@ pub struct Builder {
     listen: SocketAddr,
     tls: Option<Tls>,
     tls_listen: Option<SocketAddr>,
-    keys: Keys,
+    keys: Option<Keys>,
     scenario: Scenario,
     expectations: Vec<Expectation>,
 }
@@ -76,10 +76,10 @@ impl Builder {
         Self { tls_listen: Some(listen), ..self }
     }
 
-    /// Accepts only these keys.
+    /// Accepts only these keys, whatever scenarios say.
     #[must_use]
     pub fn keys(self, keys: Keys) -> Self {
-        Self { keys, ..self }
+        Self { keys: Some(keys), ..self }
     }
 
     /// Serves this from the start.
@@ -170,7 +170,7 @@ impl Default for Builder {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             tls: None,
             tls_listen: None,
-            keys: Keys::default(),
+            keys: None,
             scenario: Scenario::default(),
             expectations: Vec::new(),
         }

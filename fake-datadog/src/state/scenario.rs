@@ -37,6 +37,7 @@ impl Shared {
     ) -> Result<(), InvalidScenario> {
         let limits = scenario.rate_limits.clone();
         let fresh = State::new(now, scenario)?;
+        self.0.account.adopt(&fresh.scenario.keys);
         *self.lock() = fresh;
         self.begin_rate_limits(limits);
         Ok(())
