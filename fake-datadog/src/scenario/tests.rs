@@ -191,3 +191,12 @@ fn a_file_that_is_not_there_is_named() {
     let error = Scenario::load(Path::new("no/such.yaml")).unwrap_err().to_string();
     assert!(error.starts_with("cannot read scenario no/such.yaml: "), "{error}");
 }
+
+#[test]
+fn the_scenarios_in_the_documentation_can_be_served() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/fake-datadog.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let blocks = page.split("```yaml\n").skip(1).filter_map(|it| it.split("```").next());
+    let parsed: Vec<_> = blocks.map(|yaml| Scenario::parse(yaml).unwrap()).collect();
+    assert!(2 <= parsed.len(), "{parsed:?}");
+}
