@@ -32,7 +32,9 @@ async fn upstream(out: &Path) -> (FakeDatadog, Running) {
 }
 
 fn get(server: &Running, path: &str) -> RequestBuilder {
-    reqwest::Client::new()
+    // In a build of the whole workspace reqwest has its gzip feature and would unpack by itself.
+    let as_sent = reqwest::Client::builder().no_gzip().build().unwrap();
+    as_sent
         .get(server.url().join(path).unwrap())
         .header("DD-API-KEY", DEFAULT_API_KEY)
         .header("DD-APPLICATION-KEY", DEFAULT_APP_KEY)
