@@ -3,7 +3,7 @@
 //! [`answer`] decides (pure), [`external`] is the metric path, [`discovery`] and [`health`] are
 //! what surrounds it, [`selector`], [`status`] and [`wire`] are Kubernetes' formats.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -53,15 +53,13 @@ pub fn router(external: Option<Config>, readiness: Readiness, metrics: Arc<Metri
 pub struct Config {
     /// The snapshots to answer from.
     pub store: watch::Receiver<Arc<Snapshot>>,
-    /// The age above which a sample is not served, before [`crate::sample::age_limit`].
-    pub max_age: Duration,
 }
 
 fn metrics_route(metrics: Arc<Metrics>, external: Option<&Config>) -> Router {
     let external = external.cloned();
     let scrape = async move || {
-        if let Some(Config { store, max_age }) = &external {
-            metrics.set_external_metrics(&store.borrow(), jiff::Timestamp::now(), *max_age);
+        if let Some(Config { store }) = &external {
+            metrics.set_external_metrics(&store.borrow(), jiff::Timestamp::now());
         }
         metrics.encode()
     };

@@ -76,10 +76,12 @@ async fn start_external_metrics(
     let client = Client::new(&endpoint, args.datadog.keys()?, args.datadog.query_timeout)?;
     let config = poll::Config {
         refresh_period: settings.refresh_period,
-        window: settings.bucket_size,
-        query: query::Options {
+        defaults: query::Defaults {
             aggregator: settings.aggregator,
             rollup: Duration::from_secs(settings.rollup.into()),
+            max_age: settings.max_age,
+            window: settings.bucket_size,
+            max_window: settings.max_time_window,
         },
         batch: Limits { queries: settings.chunk_size.clamp(1, 35), ..Limits::DATADOG },
         max_parallel: settings.max_parallel_queries,
@@ -89,7 +91,7 @@ async fn start_external_metrics(
     let kube = kube::Client::try_from(kube_config).context("Kubernetes client cannot be made")?;
     tracing::info!(
         %endpoint,
-        aggregator = config.query.aggregator.as_str(),
+        aggregator = config.defaults.aggregator.as_str(),
         refresh_period = %humantime::format_duration(config.refresh_period),
         max_age = %humantime::format_duration(settings.max_age),
         "external metrics are on"
@@ -109,7 +111,7 @@ async fn start_external_metrics(
         poll.run(demand_receiver, stop).await;
         Ok(())
     });
-    let api = api::Config { store: store_receiver, max_age: settings.max_age };
+    let api = api::Config { store: store_receiver };
     Ok(ExternalMetrics { api, namespace })
 }
 

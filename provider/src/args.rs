@@ -129,6 +129,15 @@ pub struct ExternalMetrics {
         value_name = "SECONDS"
     )]
     pub bucket_size: Duration,
+    /// How far back a query may look at most
+    #[arg(
+        long,
+        env = "DD_EXTERNAL_METRICS_PROVIDER_MAX_TIME_WINDOW",
+        default_value = "86400",
+        value_parser = parse_duration,
+        value_name = "SECONDS"
+    )]
+    pub max_time_window: Duration,
     /// Length of one bucket of a query, whole seconds
     #[arg(
         long,

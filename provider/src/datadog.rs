@@ -24,6 +24,8 @@ pub struct Series {
     pub points: Vec<Point>,
     /// The scope as Datadog writes it, for messages.
     pub scope: String,
+    /// Of a query with `by {…}`: the tags of the group, such as `host:a`.
+    pub tags: Vec<String>,
 }
 
 /// What came back for one query: its series, or why there are none.

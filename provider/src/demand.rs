@@ -3,12 +3,16 @@
 //! [`hpa`] reads one object, [`index`] keeps what all of them want (both pure), [`watch`] follows
 //! them and publishes a [`Demand`].
 
-use std::{cmp::Ordering, collections::BTreeMap, fmt};
+use std::{cmp::Ordering, collections::BTreeMap, fmt, sync::Arc};
 
 use jiff::Timestamp;
 
-use crate::selector::Selector;
+use crate::{
+    query::{Overrides, Query, resolve::Unresolvable},
+    selector::Selector,
+};
 
+pub mod datadog_metric;
 pub mod hpa;
 pub mod index;
 pub mod watch;
@@ -16,72 +20,136 @@ pub mod watch;
 /// What a request to the external metrics API carries, hence what tells two metrics apart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MetricKey {
-    /// The namespace of the HPA.
+    /// The namespace of the HPA; of a reference to a `DatadogMetric`, the namespace of that.
     pub namespace: String,
     /// The metric's name in lower case, as the HPA controller sends it.
     pub metric: String,
-    /// The selector in canonical form.
+    /// The selector in canonical form; of a reference to a `DatadogMetric`, empty.
     pub selector: Selector,
+}
+
+impl MetricKey {
+    /// The key for the metric `name`, in any case, as asked for in `namespace`.
+    pub fn new(namespace: &str, name: &str, selector: Selector) -> Self {
+        // The HPA's client lower-cases the name in the URL
+        // (k8s.io/metrics/pkg/client/external_metrics, kubernetes#72996).
+        Self { namespace: namespace.to_owned(), metric: name.to_lowercase(), selector }
+    }
+}
+
+/// Which kind of object an autoscaler is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `autoscaling/v2 HorizontalPodAutoscaler`.
+    Hpa,
+    /// `datadoghq.com/v1alpha1 WatermarkPodAutoscaler`.
+    Wpa,
 }
 
 /// The object that wants a metric.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Autoscaler {
-    /// Namespace of the HPA.
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace.
     pub namespace: String,
-    /// Name of the HPA.
+    /// Its name.
     pub name: String,
+    /// Its UID, for Events about it.
+    pub uid: String,
     /// When it was created; the older one wins where two disagree.
     pub created: Option<Timestamp>,
 }
 
-/// A metric that at least one autoscaler wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A metric that somebody wants.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Wanted {
     /// The metric's name in the case that the oldest autoscaler wrote it: Datadog's names are
     /// case sensitive.
     pub name: String,
-    /// Those who want it, the oldest first; never empty.
+    /// Those who want it, the oldest first; empty only for a `DatadogMetric` that is always active.
     pub by: Vec<Autoscaler>,
+    /// What the oldest says instead of the defaults.
+    pub overrides: Overrides,
+    /// Where the query comes from.
+    pub source: Source,
 }
 
-/// Everything that is wanted now.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Where a query comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    /// The metric's name and selector.
+    Selector,
+    /// The text in a `DatadogMetric`, or why there is none.
+    DatadogMetric(Result<Raw, Unresolvable>),
+}
+
+/// A query that a user wrote, templates resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raw {
+    /// Its text.
+    pub query: Query,
+    /// `spec.maxAge`.
+    pub max_age: Option<std::time::Duration>,
+    /// `spec.timeWindow`.
+    pub window: Option<std::time::Duration>,
+}
+
+/// Namespace and name of an object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// One `DatadogMetric` of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatadogMetricUse {
+    /// Where its value is in the demand, and in the store while it is active.
+    pub key: MetricKey,
+    /// `spec.externalMetricName`: set on those that we made ourselves.
+    pub external_metric_name: Option<String>,
+    /// Whether it is asked for: an autoscaler refers to it, or it says that it always is.
+    pub active: bool,
+    /// The autoscalers that refer to it, the oldest first.
+    pub referenced_by: Vec<Autoscaler>,
+}
+
+/// Something about an autoscaler that its owner must know.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// A word for it in `UpperCamelCase`, the `reason` of an Event.
+    pub reason: &'static str,
+    /// The sentence: names the thing, the value and the remedy.
+    pub note: String,
+}
+
+/// Everything that is wanted now, sorted by key.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Demand {
-    metrics: BTreeMap<MetricKey, Wanted>,
+    metrics: Vec<(MetricKey, Arc<Wanted>)>,
+    /// What is wrong with the autoscalers.
+    pub problems: Vec<(Autoscaler, Problem)>,
+    /// All `DatadogMetric`s, active or not.
+    pub datadog_metrics: BTreeMap<ObjectName, DatadogMetricUse>,
 }
 
 impl Demand {
-    /// Adds one wish. Where the same key was wished for already, the older autoscaler's spelling
-    /// of the name holds.
-    pub fn add(&mut self, key: MetricKey, name: String, autoscaler: Autoscaler) {
-        match self.metrics.entry(key) {
-            std::collections::btree_map::Entry::Vacant(vacant) => {
-                vacant.insert(Wanted { name, by: vec![autoscaler] });
-            }
-            std::collections::btree_map::Entry::Occupied(mut occupied) => {
-                let wanted = occupied.get_mut();
-                if wanted.by.contains(&autoscaler) {
-                    return; // one HPA may name the same metric twice
-                }
-                let position =
-                    wanted.by.partition_point(|other| other.age_order(&autoscaler).is_lt());
-                if position == 0 {
-                    wanted.name = name;
-                }
-                wanted.by.insert(position, autoscaler);
-            }
-        }
-    }
-
     /// The wanted metrics in the order of their keys.
-    pub fn iter(&self) -> impl Iterator<Item = (&MetricKey, &Wanted)> {
-        self.metrics.iter()
+    pub fn iter(&self) -> impl Iterator<Item = (&MetricKey, &Arc<Wanted>)> {
+        self.metrics.iter().map(|(key, wanted)| (key, wanted))
     }
 
-    /// Whether the key is wanted by anybody.
-    pub fn contains(&self, key: &MetricKey) -> bool {
-        self.metrics.contains_key(key)
+    /// Where the key stands in [`Demand::iter`], if anybody wants it.
+    pub fn position(&self, key: &MetricKey) -> Option<usize> {
+        self.metrics.binary_search_by(|(other, _)| other.cmp(key)).ok()
+    }
+
+    /// The metric at a position.
+    pub fn get(&self, position: usize) -> Option<(&MetricKey, &Arc<Wanted>)> {
+        self.metrics.get(position).map(|(key, wanted)| (key, wanted))
     }
 
     /// The number of distinct metrics.
@@ -95,13 +163,59 @@ impl Demand {
     }
 }
 
+/// Puts single wishes together.
+#[derive(Debug, Default)]
+pub struct Builder {
+    metrics: BTreeMap<MetricKey, Wanted>,
+}
+
+impl Builder {
+    /// Adds one wish. Where the same key was wished for already, the older autoscaler's spelling of
+    /// the name and its overrides hold.
+    pub fn add(
+        &mut self,
+        key: MetricKey,
+        name: String,
+        source: Source,
+        overrides: Overrides,
+        autoscaler: Autoscaler,
+    ) {
+        match self.metrics.entry(key) {
+            std::collections::btree_map::Entry::Vacant(vacant) => {
+                vacant.insert(Wanted { name, by: vec![autoscaler], overrides, source });
+            }
+            std::collections::btree_map::Entry::Occupied(mut occupied) => {
+                let wanted = occupied.get_mut();
+                if wanted.by.contains(&autoscaler) {
+                    return; // one HPA may name the same metric twice
+                }
+                let position =
+                    wanted.by.partition_point(|other| other.age_order(&autoscaler).is_lt());
+                if position == 0 {
+                    wanted.name = name;
+                    wanted.overrides = overrides;
+                }
+                wanted.by.insert(position, autoscaler);
+            }
+        }
+    }
+
+    /// The whole.
+    pub fn build(self) -> Demand {
+        let metrics =
+            self.metrics.into_iter().map(|(key, wanted)| (key, Arc::new(wanted))).collect();
+        Demand { metrics, ..Demand::default() }
+    }
+}
+
 impl Autoscaler {
-    /// Older first; without a creation time last; equals by namespace and name, so that every
+    /// Older first; without a creation time last; equals by kind, namespace and name, so that every
     /// replica of the provider decides alike.
-    fn age_order(&self, other: &Self) -> Ordering {
-        (self.created.is_none(), self.created, &self.namespace, &self.name).cmp(&(
+    pub fn age_order(&self, other: &Self) -> Ordering {
+        (self.created.is_none(), self.created, self.kind, &self.namespace, &self.name).cmp(&(
             other.created.is_none(),
             other.created,
+            other.kind,
             &other.namespace,
             &other.name,
         ))
@@ -110,7 +224,17 @@ impl Autoscaler {
 
 impl fmt::Display for Autoscaler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "hpa:{}/{}", self.namespace, self.name)
+        let kind = match self.kind {
+            Kind::Hpa => "hpa",
+            Kind::Wpa => "wpa",
+        };
+        write!(f, "{kind}:{}/{}", self.namespace, self.name)
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
     }
 }
 
@@ -125,27 +249,35 @@ mod tests {
     use super::*;
 
     fn key() -> MetricKey {
-        MetricKey {
-            namespace: "default".into(),
-            metric: "requests".into(),
-            selector: Selector::default(),
-        }
+        MetricKey::new("default", "requests", Selector::default())
     }
 
     fn autoscaler(name: &str, created: Option<i64>) -> Autoscaler {
         Autoscaler {
+            kind: Kind::Hpa,
             namespace: "default".into(),
             name: name.into(),
+            uid: name.into(),
             created: created.map(|second| Timestamp::from_second(second).unwrap()),
         }
     }
 
+    fn built(wishes: &[(&str, Autoscaler)]) -> Demand {
+        let mut builder = Builder::default();
+        for (name, autoscaler) in wishes {
+            let overrides = Overrides::default();
+            builder.add(key(), (*name).into(), Source::Selector, overrides, autoscaler.clone());
+        }
+        builder.build()
+    }
+
     #[test]
     fn the_oldest_autoscaler_decides_how_the_name_is_spelt() {
-        let mut demand = Demand::default();
-        demand.add(key(), "Requests".into(), autoscaler("young", Some(20)));
-        demand.add(key(), "requests".into(), autoscaler("unknown", None));
-        demand.add(key(), "REQUESTS".into(), autoscaler("old", Some(10)));
+        let demand = built(&[
+            ("Requests", autoscaler("young", Some(20))),
+            ("requests", autoscaler("unknown", None)),
+            ("REQUESTS", autoscaler("old", Some(10))),
+        ]);
         let (_, wanted) = demand.iter().next().unwrap();
         assert_eq!(wanted.name, "REQUESTS");
         let names: Vec<_> = wanted.by.iter().map(|by| by.name.as_str()).collect();
@@ -154,10 +286,10 @@ mod tests {
 
     #[test]
     fn the_same_wish_twice_counts_once() {
-        let mut demand = Demand::default();
-        demand.add(key(), "requests".into(), autoscaler("a", Some(1)));
-        demand.add(key(), "requests".into(), autoscaler("a", Some(1)));
+        let wish = ("requests", autoscaler("a", Some(1)));
+        let demand = built(&[wish.clone(), wish]);
         assert_eq!(demand.iter().next().unwrap().1.by.len(), 1);
         assert_eq!(demand.len(), 1);
+        assert_eq!(demand.position(&key()), Some(0));
     }
 }

@@ -32,3 +32,6 @@ pub mod app;
 pub mod metrics;
 pub mod shutdown;
 pub mod telemetry;
+
+#[cfg(test)]
+mod testing;

@@ -1,6 +1,6 @@
 //! What the provider tells about itself on `/metrics`, under Datadog's names where it has them.
 
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::sync::atomic::AtomicU64;
 
 use axum::{
     http::{StatusCode, header},
@@ -14,7 +14,7 @@ use prometheus_client::{
 };
 use tokio::time::Instant;
 
-use crate::{datadog, sample::age_limit, store::Snapshot};
+use crate::{datadog, store::Snapshot};
 
 /// The metrics and the registry that they are in.
 #[derive(Debug)]
@@ -89,17 +89,15 @@ impl Metrics {
     }
 
     /// Sets the gauges that describe the store as it is at `now`.
-    pub fn set_external_metrics(&self, snapshot: &Snapshot, now: Timestamp, max_age: Duration) {
-        let ages = || snapshot.entries.values().map(|e| (e, e.sample.map(|s| s.age(now))));
-        let valid = ages()
-            .filter(|(entry, age)| age.is_some_and(|age| age <= age_limit(max_age, entry.rollup)))
-            .count();
-        let invalid = snapshot.entries.len() - valid;
+    pub fn set_external_metrics(&self, snapshot: &Snapshot, now: Timestamp) {
+        let valid = snapshot.iter().filter(|(_, _, entry)| entry.fresh(now).is_some()).count();
+        let invalid = snapshot.len() - valid;
         for (label, count) in [("true", valid), ("false", invalid)] {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.wanted.get_or_create(&Valid { valid: label }).set(count);
         }
-        let oldest = ages().filter_map(|(_, age)| age).max().unwrap_or_default();
+        let ages = snapshot.iter().filter_map(|(_, _, entry)| entry.sample);
+        let oldest = ages.map(|sample| sample.age(now)).max().unwrap_or_default();
         self.freshness.set(oldest.as_secs_f64());
     }
 

@@ -3,7 +3,11 @@
 //! [`Poll`] is the only writer of the store. Calls run beside the loop, so that a slow Datadog
 //! delays neither new demand nor the answers to other calls.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::{
@@ -21,7 +25,7 @@ use crate::{
     demand::Demand,
     metrics::Metrics,
     poll::state::State,
-    query::{Options, Query},
+    query::{Ask, Defaults, Query},
     store::Snapshot,
 };
 
@@ -32,10 +36,8 @@ mod state;
 pub struct Config {
     /// Every wanted metric is asked for once in this time.
     pub refresh_period: Duration,
-    /// How far back a query looks.
-    pub window: Duration,
-    /// What every query is made with.
-    pub query: Options,
+    /// What holds for a metric whose objects say nothing else.
+    pub defaults: Defaults,
     /// What one request may carry.
     pub batch: Limits,
     /// Requests in flight at once, at least one.
@@ -50,7 +52,7 @@ pub struct Poll {
     metrics: Arc<Metrics>,
     state: State,
     store: watch::Sender<Arc<Snapshot>>,
-    calls: JoinSet<(Timestamp, Vec<Answer>)>,
+    calls: JoinSet<(Timestamp, Duration, Vec<Answer>)>,
     permits: Arc<Semaphore>,
 }
 
@@ -66,7 +68,7 @@ impl Poll {
             client,
             config,
             metrics,
-            state: State::new(config.query, config.window),
+            state: State::new(config.defaults),
             store,
             calls: JoinSet::new(),
             permits: Arc::new(Semaphore::new(config.max_parallel.max(1))),
@@ -91,7 +93,7 @@ impl Poll {
                     }
                     let wanted = demand.borrow_and_update().clone();
                     if let Some(wanted) = wanted {
-                        let new = self.state.set_demand(&wanted);
+                        let new = self.state.set_demand(&wanted, Timestamp::now());
                         self.call(new);
                         self.publish();
                     }
@@ -101,7 +103,11 @@ impl Poll {
                     self.call(due);
                 }
                 Some(call) = self.calls.join_next() => match call {
-                    Ok((asked_at, answers)) => {
+                    Ok((asked_at, window, answers)) => {
+                        let answers = answers
+                            .into_iter()
+                            .map(|(query, answer)| (Ask { window, query }, answer))
+                            .collect();
                         self.state.record(asked_at, answers);
                         self.publish();
                     }
@@ -115,17 +121,22 @@ impl Poll {
         }
     }
 
-    fn call(&mut self, queries: BTreeSet<Query>) {
-        for batch in split(queries, self.config.batch) {
-            let client = self.client.clone();
-            let permits = self.permits.clone();
-            let metrics = self.metrics.clone();
-            let window = self.config.window;
-            self.calls.spawn(async move {
-                let _permit = permits.acquire().await; // fails only when closed: never
-                let now = Timestamp::now();
-                (now, ask(&client, batch, now, window, &metrics).await)
-            });
+    fn call(&mut self, asks: BTreeSet<Ask>) {
+        let mut windows: BTreeMap<Duration, Vec<Query>> = BTreeMap::new();
+        for Ask { window, query } in asks {
+            windows.entry(window).or_default().push(query);
+        }
+        for (window, queries) in windows {
+            for batch in split(queries, self.config.batch) {
+                let client = self.client.clone();
+                let permits = self.permits.clone();
+                let metrics = self.metrics.clone();
+                self.calls.spawn(async move {
+                    let _permit = permits.acquire().await; // fails only when closed: never
+                    let now = Timestamp::now();
+                    (now, window, ask(&client, batch, now, window, &metrics).await)
+                });
+            }
         }
     }
 

@@ -2,14 +2,14 @@
 //!
 //! Written by [`crate::poll`] alone; the API reads snapshots of it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
 use crate::{
     datadog,
-    demand::{Autoscaler, MetricKey},
-    query::{Query, resolve::Unresolvable},
+    demand::{Demand, MetricKey, Wanted},
+    query::{Ask, Fallback, resolve::Unresolvable},
     sample::{NoSample, Sample},
 };
 
@@ -26,46 +26,143 @@ pub enum Outcome {
     SeveralSeries(usize),
     /// The call failed.
     Failed(Arc<datadog::Error>),
+    /// It is not asked, so that what the budget allows keeps the others fresh.
+    Shed(Arc<Shortage>),
 }
 
-/// One wanted metric.
+/// Why some queries are not asked at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "Datadog's query budget of {limit} calls per {}s is too small: {queries} queries need {needed} calls, {fitting} of them fit; the youngest autoscalers' are left out",
+    period.as_secs()
+)]
+pub struct Shortage {
+    /// Calls in one period, from the rate-limit headers.
+    pub limit: u32,
+    /// The period.
+    pub period: Duration,
+    /// Distinct queries that are wanted.
+    pub queries: usize,
+    /// Calls that they would need in a period, refreshed as rarely as their max age allows.
+    pub needed: u64,
+    /// Queries that fit.
+    pub fitting: usize,
+}
+
+impl Outcome {
+    /// Whether it gave a sample.
+    pub fn is_sample(&self) -> bool {
+        matches!(self, Self::Sampled)
+    }
+}
+
+/// The state of one wanted metric.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// The name in its original case.
-    pub name: String,
-    /// Who wants it, the oldest first.
-    pub wanted_by: Vec<Autoscaler>,
     /// What Datadog is asked, or why it cannot be.
-    pub query: Result<Query, Unresolvable>,
-    /// The length of one bucket of the query.
-    pub rollup: Duration,
-    /// How far back the query looks.
-    pub window: Duration,
+    pub ask: Result<Ask, Unresolvable>,
+    /// The length of one bucket of the query, where it is ours; a user's own query has its own.
+    pub rollup: Option<Duration>,
+    /// The age above which a sample is not served.
+    pub age_limit: Duration,
+    /// What to serve when there is no fresh sample.
+    pub fallback: Option<Fallback>,
+    /// Since when it is wanted.
+    pub since: Timestamp,
     /// The newest sample that any call gave.
     pub sample: Option<Sample>,
     /// When the last answered call was made and what it said; `None` before the first answer.
     pub last: Option<(Timestamp, Outcome)>,
+    /// The last that gave no sample, kept when there is one again.
+    pub last_error: Option<(Timestamp, Outcome)>,
 }
 
-/// All wanted metrics at one moment.
+impl Entry {
+    /// The sample, if it may be served at `now`.
+    pub fn fresh(&self, now: Timestamp) -> Option<Sample> {
+        self.sample.filter(|sample| sample.age(now) <= self.age_limit)
+    }
+
+    /// The declared fallback, if there has been no fresh sample for as long as it says.
+    pub fn fallback_at(&self, now: Timestamp) -> Option<f64> {
+        let fallback = self.fallback?;
+        let without = match self.sample {
+            Some(sample) => sample.age(now).saturating_sub(self.age_limit),
+            None => now.duration_since(self.since).try_into().unwrap_or_default(),
+        };
+        (self.fresh(now).is_none() && without >= fallback.after).then_some(fallback.value)
+    }
+}
+
+/// Entries in one piece of a snapshot. A call changes the entries of some tens of metrics: only
+/// their pieces are copied, so that the cost of a refresh grows with the metrics, not their square.
+const PIECE: usize = 128;
+
+/// All wanted metrics at one moment. A clone is cheap.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
-    /// The entries by their keys.
-    pub entries: BTreeMap<MetricKey, Arc<Entry>>,
+    demand: Arc<Demand>,
+    /// In the order of the demand.
+    pieces: Vec<Arc<Vec<Arc<Entry>>>>,
     /// Whether the demand has been read; before that no metric is known to be unwanted.
     pub ready: bool,
 }
 
 impl Snapshot {
+    /// Ties entries, in the order of `demand`, to it.
+    pub fn new(demand: Arc<Demand>, entries: Vec<Arc<Entry>>) -> Self {
+        debug_assert_eq!(demand.len(), entries.len());
+        let pieces = entries.chunks(PIECE).map(|piece| Arc::new(piece.to_vec())).collect();
+        Self { demand, pieces, ready: true }
+    }
+
+    /// What is wanted.
+    pub fn demand(&self) -> &Arc<Demand> {
+        &self.demand
+    }
+
+    /// The metric of this key, if anybody wants it.
+    pub fn get(&self, key: &MetricKey) -> Option<(&Arc<Wanted>, &Arc<Entry>)> {
+        let position = self.demand.position(key)?;
+        Some((self.demand.get(position)?.1, self.at(position)?))
+    }
+
+    /// The entry at a position of the demand.
+    pub fn at(&self, position: usize) -> Option<&Arc<Entry>> {
+        self.pieces.get(position / PIECE)?.get(position % PIECE)
+    }
+
+    /// The same, to write to.
+    pub fn at_mut(&mut self, position: usize) -> Option<&mut Entry> {
+        let piece = self.pieces.get_mut(position / PIECE)?;
+        Arc::make_mut(piece).get_mut(position % PIECE).map(Arc::make_mut)
+    }
+
+    /// All of them in the order of their keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&MetricKey, &Arc<Wanted>, &Arc<Entry>)> {
+        let entries = self.pieces.iter().flat_map(|piece| piece.iter());
+        self.demand.iter().zip(entries).map(|((key, wanted), entry)| (key, wanted, entry))
+    }
+
+    /// The number of wanted metrics.
+    pub fn len(&self) -> usize {
+        self.demand.len()
+    }
+
+    /// Whether nobody wants anything.
+    pub fn is_empty(&self) -> bool {
+        self.demand.is_empty()
+    }
+
     /// The selectors wanted for a metric of this name in this namespace, for messages.
     pub fn selectors_of<'a>(
         &'a self,
         namespace: &'a str,
         metric: &'a str,
     ) -> impl Iterator<Item = String> + 'a {
-        self.entries
-            .keys()
-            .filter(move |key| key.namespace == namespace && key.metric == metric)
-            .map(|key| key.selector.to_string())
+        self.demand
+            .iter()
+            .filter(move |(key, _)| key.namespace == namespace && key.metric == metric)
+            .map(|(key, _)| key.selector.to_string())
     }
 }

@@ -16,10 +16,10 @@ use fake_datadog::{
 use jiff::Timestamp;
 use provider::{
     datadog::{Client, Error, ask, batch::Limits, client::Keys},
-    demand::{Autoscaler, Demand, MetricKey},
+    demand::{Autoscaler, Builder, Demand, Kind, MetricKey, Source},
     metrics::Metrics,
     poll::{Config, Poll},
-    query::{Aggregator, Options, Query},
+    query::{Aggregator, Defaults, Overrides, Query},
     selector::Selector,
     store::{Entry, Outcome, Snapshot},
 };
@@ -191,8 +191,13 @@ impl Drop for Polling {
 fn poll(client: Client, refresh_period: Duration) -> Polling {
     let config = Config {
         refresh_period,
-        window: MINUTE,
-        query: Options { aggregator: Aggregator::Avg, rollup: Duration::from_secs(1) },
+        defaults: Defaults {
+            aggregator: Aggregator::Avg,
+            rollup: Duration::from_secs(1),
+            max_age: MINUTE,
+            window: MINUTE,
+            max_window: MINUTE,
+        },
         batch: Limits::DATADOG,
         max_parallel: 2,
     };
@@ -209,22 +214,28 @@ fn key(metric: &str) -> MetricKey {
 }
 
 fn demand(metrics: &[&str]) -> Arc<Demand> {
-    let mut demand = Demand::default();
+    let mut demand = Builder::default();
     for metric in metrics {
-        let autoscaler =
-            Autoscaler { namespace: "default".into(), name: "hpa".into(), created: None };
-        demand.add(key(metric), (*metric).into(), autoscaler);
+        let by = Autoscaler {
+            kind: Kind::Hpa,
+            namespace: "default".into(),
+            name: "hpa".into(),
+            uid: String::new(),
+            created: None,
+        };
+        let (source, overrides) = (Source::Selector, Overrides::default());
+        demand.add(key(metric), (*metric).into(), source, overrides, by);
     }
-    Arc::new(demand)
+    Arc::new(demand.build())
 }
 
 /// Waits until the entry of `metric` is as wanted, with a wide deadline for a busy machine.
 async fn entry(polling: &Polling, metric: &str, wanted: impl Fn(&Entry) -> bool) -> Arc<Entry> {
     let mut store = polling.store.clone();
     let key = key(metric);
-    let found = store.wait_for(|snapshot| snapshot.entries.get(&key).is_some_and(|e| wanted(e)));
+    let found = store.wait_for(|snapshot| snapshot.get(&key).is_some_and(|(_, e)| wanted(e)));
     let snapshot = tokio::time::timeout(Duration::from_secs(20), found).await;
-    snapshot.expect("not seen in time").unwrap().entries[&key].clone()
+    snapshot.expect("not seen in time").unwrap().get(&key).unwrap().1.clone()
 }
 
 #[tokio::test]

@@ -8,10 +8,10 @@ use jiff::Timestamp;
 
 use crate::{
     api::{status::Status, wire::ExternalMetricValue},
-    datadog,
-    demand::MetricKey,
+    demand::{MetricKey, Wanted},
     quantity,
-    sample::{NoSample, Sample, age_limit},
+    query::Ask,
+    sample::{NoSample, Sample},
     store::{Entry, Outcome, Snapshot},
 };
 
@@ -27,25 +27,22 @@ pub enum Answer {
 }
 
 /// What to say about `key` at `now`.
-pub fn answer(key: &MetricKey, snapshot: &Snapshot, now: Timestamp, max_age: Duration) -> Answer {
-    let Some(entry) = snapshot.entries.get(key) else {
+pub fn answer(key: &MetricKey, snapshot: &Snapshot, now: Timestamp) -> Answer {
+    let Some((wanted, entry)) = snapshot.get(key) else {
         return Answer::Refusal(unwanted(key, snapshot));
     };
-    let limit = age_limit(max_age, entry.rollup);
-    if let Some(value) = entry.sample.filter(|sample| sample.age(now) <= limit)
-        && let Some(value) = item(key, entry, value)
-    {
+    let sampled = entry.fresh(now).and_then(|sample| item(key, wanted, entry, sample));
+    if let Some(value) = sampled.or_else(|| fallback(key, wanted, entry, now)) {
         return Answer::Value(value);
     }
-    let query = match &entry.query {
-        Ok(query) => query.as_str(),
+    let ask = match &entry.ask {
+        Ok(ask) => ask,
         Err(error) => return Answer::Refusal(Status::unprocessable(error.to_string())),
     };
-    let Some((_, outcome)) = &entry.last else {
-        return Answer::NotAskedYet;
-    };
-    let age = entry.sample.map(|sample| sample.age(now));
-    Answer::Refusal(refusal(outcome, query, entry.window, age, limit))
+    match &entry.last {
+        None => Answer::NotAskedYet,
+        Some((_, outcome)) => Answer::Refusal(refusal(outcome, ask, entry, now)),
+    }
 }
 
 /// The words while [`Answer::NotAskedYet`] holds and nobody waits any longer.
@@ -53,14 +50,33 @@ pub fn not_asked_yet(key: &MetricKey) -> Status {
     Status::not_found(format!("Datadog has not answered the first query for {key} yet"))
 }
 
-fn item(key: &MetricKey, entry: &Entry, sample: Sample) -> Option<ExternalMetricValue> {
+fn item(
+    key: &MetricKey,
+    wanted: &Wanted,
+    entry: &Entry,
+    sample: Sample,
+) -> Option<ExternalMetricValue> {
     Some(ExternalMetricValue {
-        metric_name: entry.name.clone(),
+        metric_name: wanted.name.clone(),
         metric_labels: key.selector.labels(),
         timestamp: sample.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        window: entry.rollup.as_secs(),
+        window: entry.rollup.map(|rollup| rollup.as_secs()),
         value: quantity::format(sample.value)?,
     })
+}
+
+/// The declared value, once there has been no fresh sample for long enough. It is true now, which
+/// its timestamp says, and it is no measurement, which its label says.
+fn fallback(
+    key: &MetricKey,
+    wanted: &Wanted,
+    entry: &Entry,
+    now: Timestamp,
+) -> Option<ExternalMetricValue> {
+    let value = entry.fallback_at(now)?;
+    let mut item = item(key, wanted, entry, Sample { value, at: now })?;
+    item.metric_labels.insert("fallback".to_owned(), "true".to_owned());
+    Some(ExternalMetricValue { window: None, ..item })
 }
 
 fn unwanted(key: &MetricKey, snapshot: &Snapshot) -> Status {
@@ -81,16 +97,17 @@ fn unwanted(key: &MetricKey, snapshot: &Snapshot) -> Status {
     ))
 }
 
-fn refusal(
-    outcome: &Outcome,
-    query: &str,
-    window: Duration,
-    age: Option<Duration>,
-    limit: Duration,
-) -> Status {
-    let window = seconds(window);
+fn refusal(outcome: &Outcome, ask: &Ask, entry: &Entry, now: Timestamp) -> Status {
+    let window = seconds(ask.window);
+    let query = ask.query.as_str();
+    let age = entry.sample.map(|sample| sample.age(now));
+    let limit = entry.age_limit;
     match outcome {
-        Outcome::Failed(error) => failure(error, query, age, limit),
+        Outcome::Failed(error) if error.is_about_a_query() => {
+            Status::unprocessable(format!("{error} (query {query})"))
+        }
+        Outcome::Failed(error) => unavailable(&error.to_string(), query, age, limit),
+        Outcome::Shed(shortage) => unavailable(&shortage.to_string(), query, age, limit),
         Outcome::Sampled => {
             let age = seconds(age.unwrap_or_default());
             let limit = seconds(limit);
@@ -114,17 +131,14 @@ fn refusal(
     }
 }
 
-fn failure(error: &datadog::Error, query: &str, age: Option<Duration>, limit: Duration) -> Status {
-    if error.is_about_a_query() {
-        return Status::unprocessable(format!("{error} (query {query})"));
-    }
+fn unavailable(cause: &str, query: &str, age: Option<Duration>, limit: Duration) -> Status {
     let sample = match age {
         None => "there is no sample".to_owned(),
         Some(age) => {
             format!("the last sample is {} old, the limit is {}", seconds(age), seconds(limit))
         }
     };
-    Status::unavailable(format!("{error}; {sample} (query {query})"))
+    Status::unavailable(format!("{cause}; {sample} (query {query})"))
 }
 
 /// Whole seconds: `75s` is easier to compare with a limit than `1m 15s`.

@@ -45,7 +45,7 @@ impl External {
 
     fn answer(&self, key: &MetricKey) -> Answer {
         let snapshot = self.config.store.borrow().clone();
-        answer(key, &snapshot, Timestamp::now(), self.config.max_age)
+        answer(key, &snapshot, Timestamp::now())
     }
 
     /// Waits for the first answer to `key` within the limits above.
@@ -54,9 +54,8 @@ impl External {
             return Answer::NotAskedYet;
         };
         let mut store = self.config.store.clone();
-        let answered = store.wait_for(|snapshot| {
-            snapshot.entries.get(key).is_none_or(|entry| entry.last.is_some())
-        });
+        let answered = store
+            .wait_for(|snapshot| snapshot.get(key).is_none_or(|(_, entry)| entry.last.is_some()));
         // Whether it came, time ran out or the store is gone: the snapshot says it all.
         let _ = timeout(FIRST_ANSWER, answered).await;
         self.answer(key)
@@ -78,7 +77,7 @@ async fn metric(
         Ok(selector) => selector,
         Err(status) => return status.into_response(),
     };
-    let key = MetricKey { namespace, metric: metric.to_lowercase(), selector };
+    let key = MetricKey::new(&namespace, &metric, selector);
     let answer = match external.answer(&key) {
         Answer::NotAskedYet => external.first_answer(&key).await,
         answer => answer,

@@ -4,10 +4,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    demand::{Autoscaler, MetricKey},
-    query::Query,
+    demand::MetricKey,
     sample::Sample,
     store::{Entry, Outcome},
+    testing,
 };
 
 struct Fixture {
@@ -20,7 +20,7 @@ fn fixture(snapshot: Snapshot) -> Fixture {
     let (store, receiver) = watch::channel(Arc::new(snapshot));
     let stopping = CancellationToken::new();
     let readiness = Readiness { store: Some(receiver.clone()), stopping: stopping.clone() };
-    let config = Config { store: receiver, max_age: Duration::from_secs(120) };
+    let config = Config { store: receiver };
     Fixture { router: router(Some(config), readiness, Arc::default()), store, stopping }
 }
 
@@ -34,20 +34,9 @@ fn key(selector: &str) -> MetricKey {
 
 fn wanted(selector: &str, sample: impl Into<Option<Sample>>) -> Snapshot {
     let sample = sample.into();
-    let entry = Entry {
-        name: "Queue.Depth".into(),
-        wanted_by: vec![Autoscaler {
-            namespace: "default".into(),
-            name: "a".into(),
-            created: None,
-        }],
-        query: Ok(Query::new("avg:Queue.Depth{*}.rollup(30)")),
-        rollup: Duration::from_secs(30),
-        window: Duration::from_secs(300),
-        sample,
-        last: sample.map(|sample| (sample.at, Outcome::Sampled)),
-    };
-    Snapshot { entries: [(key(selector), Arc::new(entry))].into(), ready: true }
+    let last = sample.map(|sample| (sample.at, Outcome::Sampled));
+    let entry = Entry { sample, last, ..testing::entry("avg:Queue.Depth{*}.rollup(30)") };
+    testing::snapshot(key(selector), "Queue.Depth", entry)
 }
 
 fn fresh(value: f64) -> Sample {
@@ -139,7 +128,7 @@ async fn readiness_waits_for_the_demand_and_ends_with_shutdown() {
     assert_eq!(code, 500);
     assert!(body.contains("[-]demand failed: HPAs not read yet"), "{body}");
     assert_eq!(request(&fixture.router, "GET", "/livez").await, (200, "ok".into()));
-    fixture.store.send_replace(Arc::new(Snapshot { ready: true, ..Snapshot::default() }));
+    fixture.store.send_replace(Arc::new(Snapshot::new(Arc::default(), vec![])));
     assert_eq!(request(&fixture.router, "GET", "/readyz").await, (200, "ok".into()));
     fixture.stopping.cancel();
     let (code, body) = request(&fixture.router, "GET", "/readyz").await;

@@ -30,8 +30,9 @@ pub struct ExternalMetricValue {
     pub metric_labels: BTreeMap<String, String>,
     /// The point's own time, RFC 3339 in UTC with whole seconds.
     pub timestamp: String,
-    /// The length of the bucket that the value stands for, seconds.
-    pub window: u64,
+    /// The length of the bucket that the value stands for, seconds, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<u64>,
     /// A canonical quantity.
     pub value: String,
 }

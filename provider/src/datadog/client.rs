@@ -151,7 +151,11 @@ fn assign(body: &[u8], queries: usize) -> Result<Vec<Vec<Series>>, Error> {
                 series.query_index
             ))
         })?;
-        slot.push(Series { points: series.pointlist, scope: series.scope.unwrap_or_default() });
+        slot.push(Series {
+            points: series.pointlist,
+            scope: series.scope.unwrap_or_default(),
+            tags: series.tag_set.unwrap_or_default(),
+        });
     }
     Ok(assigned)
 }
@@ -168,7 +172,11 @@ mod tests {
         assert!(series[0].is_empty());
         assert_eq!(
             series[1],
-            [Series { points: vec![(1000.0, Some(1.5)), (2000.0, None)], scope: "a:b".into() }]
+            [Series {
+                points: vec![(1000.0, Some(1.5)), (2000.0, None)],
+                scope: "a:b".into(),
+                tags: vec![]
+            }]
         );
     }
 

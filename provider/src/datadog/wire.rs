@@ -29,6 +29,9 @@ pub(super) struct Series {
     pub(super) pointlist: Vec<Point>,
     #[serde(default)]
     pub(super) scope: Option<String>,
+    /// The tags of the group; may be null.
+    #[serde(default)]
+    pub(super) tag_set: Option<Vec<String>>,
 }
 
 /// The body of an error: `{"errors": ["…"]}` or `{"status": "error", "error": "…"}`.

@@ -3,7 +3,7 @@
 use k8s_openapi::api::autoscaling::v2::{ExternalMetricSource, HorizontalPodAutoscaler};
 
 use crate::{
-    demand::{Autoscaler, MetricKey},
+    demand::{Autoscaler, Kind, MetricKey},
     selector::{Selector, SelectorError},
 };
 
@@ -38,8 +38,10 @@ pub enum BadSource {
 /// Who this HPA is.
 pub fn autoscaler(hpa: &HorizontalPodAutoscaler) -> Autoscaler {
     Autoscaler {
+        kind: Kind::Hpa,
         namespace: hpa.metadata.namespace.clone().unwrap_or_default(),
         name: hpa.metadata.name.clone().unwrap_or_default(),
+        uid: hpa.metadata.uid.clone().unwrap_or_default(),
         created: hpa.metadata.creation_timestamp.as_ref().map(|time| time.0),
     }
 }
@@ -66,12 +68,7 @@ fn wish(namespace: &str, source: &ExternalMetricSource) -> Result<Wish, BadSourc
         .as_ref()
         .map_or_else(|| Ok(Selector::default()), Selector::try_from)
         .map_err(|source| BadSource::Selector { metric: name.clone(), source })?;
-    Ok(Wish {
-        // The HPA's client lower-cases the name in the URL
-        // (k8s.io/metrics/pkg/client/external_metrics, kubernetes#72996).
-        key: MetricKey { namespace: namespace.to_owned(), metric: name.to_lowercase(), selector },
-        name: name.clone(),
-    })
+    Ok(Wish { key: MetricKey::new(namespace, name, selector), name: name.clone() })
 }
 
 #[cfg(test)]

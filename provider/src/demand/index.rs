@@ -9,9 +9,12 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::runtime::watcher::Event;
 
-use crate::demand::{
-    Autoscaler, Demand,
-    hpa::{self, BadSource, Wish},
+use crate::{
+    demand::{
+        Autoscaler, Builder, Demand, Source,
+        hpa::{self, BadSource, Wish},
+    },
+    query::Overrides,
 };
 
 /// What one HPA wants.
@@ -70,13 +73,14 @@ impl Index {
 
     /// What all of them want together.
     pub fn demand(&self) -> Demand {
-        let mut demand = Demand::default();
+        let mut demand = Builder::default();
         for object in self.objects.values() {
-            for wish in object.wishes.iter().flatten() {
-                demand.add(wish.key.clone(), wish.name.clone(), object.autoscaler.clone());
+            for Wish { key, name } in object.wishes.iter().flatten() {
+                let (key, name, by) = (key.clone(), name.clone(), object.autoscaler.clone());
+                demand.add(key, name, Source::Selector, Overrides::default(), by);
             }
         }
-        demand
+        demand.build()
     }
 }
 

@@ -1,17 +1,19 @@
 //! What the poll loop knows; pure: demand and answers go in, due queries and snapshots come out.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
-    time::Duration,
 };
 
 use jiff::Timestamp;
 
 use crate::{
-    datadog::{Answer, Error, Series},
+    datadog::{Error, Series},
     demand::{Demand, MetricKey, Wanted},
-    query::{Options, Query, resolve::resolve},
+    query::{
+        Ask, Defaults,
+        resolve::{Resolved, resolve},
+    },
     sample::{self, Sample},
     store::{Entry, Outcome, Snapshot},
 };
@@ -19,60 +21,70 @@ use crate::{
 /// Entries and the calls that are under way.
 #[derive(Debug)]
 pub(super) struct State {
-    options: Options,
-    window: Duration,
-    entries: BTreeMap<MetricKey, Arc<Entry>>,
-    in_flight: BTreeSet<Query>,
-    ready: bool,
+    defaults: Defaults,
+    snapshot: Snapshot,
+    /// Which entries each question answers.
+    asks: BTreeMap<Ask, Vec<usize>>,
+    in_flight: BTreeSet<Ask>,
 }
 
 impl State {
-    pub(super) fn new(options: Options, window: Duration) -> Self {
-        Self { options, window, entries: BTreeMap::new(), in_flight: BTreeSet::new(), ready: false }
+    pub(super) fn new(defaults: Defaults) -> Self {
+        Self {
+            defaults,
+            snapshot: Snapshot::default(),
+            asks: BTreeMap::new(),
+            in_flight: BTreeSet::new(),
+        }
     }
 
     /// Takes over what is wanted now. Entries that stay keep their samples. Gives the queries that
     /// nobody asked before, to be asked at once.
-    pub(super) fn set_demand(&mut self, demand: &Demand) -> BTreeSet<Query> {
-        let mut before = std::mem::take(&mut self.entries);
-        let (options, window) = (self.options, self.window);
-        self.entries = demand
+    pub(super) fn set_demand(&mut self, demand: &Arc<Demand>, now: Timestamp) -> BTreeSet<Ask> {
+        let before: HashMap<&MetricKey, &Arc<Entry>> =
+            self.snapshot.iter().map(|(key, _, entry)| (key, entry)).collect();
+        let entries: Vec<Arc<Entry>> = demand
             .iter()
-            .map(|(key, wanted)| {
-                let entry = entry(before.remove(key), key, wanted, options, window);
-                (key.clone(), Arc::new(entry))
-            })
+            .map(|(key, wanted)| entry(before.get(key).copied(), key, wanted, &self.defaults, now))
             .collect();
-        self.ready = true;
-        let new = |entry: &&Arc<Entry>| entry.last.is_none();
-        let queries = self.entries.values().filter(new).filter_map(query_of).collect();
-        self.take_flight(queries)
+        let mut new = BTreeSet::new();
+        self.asks.clear();
+        for (position, entry) in entries.iter().enumerate() {
+            let Ok(ask) = &entry.ask else { continue };
+            self.asks.entry(ask.clone()).or_default().push(position);
+            if entry.last.is_none() {
+                new.insert(ask.clone());
+            }
+        }
+        self.snapshot = Snapshot::new(demand.clone(), entries);
+        self.take_flight(new)
     }
 
     /// The queries to ask at a refresh: all but those under way.
-    pub(super) fn due(&mut self) -> BTreeSet<Query> {
-        let queries = self.entries.values().filter_map(query_of).collect();
-        self.take_flight(queries)
+    pub(super) fn due(&mut self) -> BTreeSet<Ask> {
+        let asks = self.asks.keys().cloned().collect();
+        self.take_flight(asks)
     }
 
     /// Takes in the answers of one call made at `asked_at`.
-    pub(super) fn record(&mut self, asked_at: Timestamp, answers: Vec<Answer>) {
-        let mut read = BTreeMap::new();
-        for (query, answer) in answers {
-            self.in_flight.remove(&query);
-            read.insert(query, outcome(answer));
-        }
-        for (key, entry) in &mut self.entries {
-            let Some((sample, outcome)) =
-                entry.query.as_ref().ok().and_then(|query| read.get(query))
-            else {
-                continue;
-            };
-            log_change(key, entry, outcome);
-            let entry = Arc::make_mut(entry);
-            entry.last = Some((asked_at, outcome.clone()));
-            // An older sample stays: it is served as long as it is fresh.
-            entry.sample = newest(entry.sample, *sample);
+    pub(super) fn record(
+        &mut self,
+        asked_at: Timestamp,
+        answers: Vec<(Ask, Result<Vec<Series>, Arc<Error>>)>,
+    ) {
+        for (ask, answer) in answers {
+            self.in_flight.remove(&ask);
+            let (sample, outcome) = outcome(answer);
+            for position in self.asks.get(&ask).into_iter().flatten() {
+                log_change(&self.snapshot, *position, &outcome);
+                let Some(entry) = self.snapshot.at_mut(*position) else { continue };
+                entry.last = Some((asked_at, outcome.clone()));
+                if !outcome.is_sample() {
+                    entry.last_error.clone_from(&entry.last);
+                }
+                // An older sample stays: it is served as long as it is fresh.
+                entry.sample = newest(entry.sample, sample);
+            }
         }
     }
 
@@ -82,46 +94,50 @@ impl State {
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
-        Snapshot { entries: self.entries.clone(), ready: self.ready }
+        self.snapshot.clone()
     }
 
-    fn take_flight(&mut self, mut queries: BTreeSet<Query>) -> BTreeSet<Query> {
-        queries.retain(|query| !self.in_flight.contains(query));
-        self.in_flight.extend(queries.iter().cloned());
-        queries
+    fn take_flight(&mut self, mut asks: BTreeSet<Ask>) -> BTreeSet<Ask> {
+        asks.retain(|ask| !self.in_flight.contains(ask));
+        self.in_flight.extend(asks.iter().cloned());
+        asks
     }
-}
-
-fn query_of(entry: &Arc<Entry>) -> Option<Query> {
-    entry.query.as_ref().ok().cloned()
 }
 
 fn entry(
-    before: Option<Arc<Entry>>,
+    before: Option<&Arc<Entry>>,
     key: &MetricKey,
     wanted: &Wanted,
-    options: Options,
-    window: Duration,
-) -> Entry {
-    let query = resolve(&wanted.name, &key.selector, &options);
-    let wanted_by = wanted.by.clone();
+    defaults: &Defaults,
+    now: Timestamp,
+) -> Arc<Entry> {
+    let Resolved { ask, rollup, age_limit, fallback } = resolve(key, wanted, defaults);
+    let fresh = Entry {
+        ask,
+        rollup,
+        age_limit,
+        fallback,
+        since: before.map_or(now, |before| before.since),
+        sample: None,
+        last: None,
+        last_error: None,
+    };
     match before {
-        Some(before) if before.query == query => {
-            Entry { wanted_by, ..Arc::unwrap_or_clone(before) }
+        // What was asked before answers for the new limits, too.
+        Some(before) if before.ask == fresh.ask => {
+            let unchanged =
+                (before.age_limit, before.fallback) == (fresh.age_limit, fresh.fallback);
+            if unchanged {
+                return before.clone();
+            }
+            let Entry { sample, last, last_error, .. } = Entry::clone(before);
+            Arc::new(Entry { sample, last, last_error, ..fresh })
         }
         _ => {
-            if let Err(error) = &query {
-                tracing::warn!(hpa = %wanted.by[0], %error, "metric of an HPA cannot be asked for");
+            if let (Err(error), Some(by)) = (&fresh.ask, wanted.by.first()) {
+                tracing::warn!(autoscaler = %by, %error, "metric cannot be asked for");
             }
-            Entry {
-                name: wanted.name.clone(),
-                wanted_by,
-                query,
-                rollup: options.rollup,
-                window,
-                sample: None,
-                last: None,
-            }
+            Arc::new(fresh)
         }
     }
 }
@@ -151,12 +167,16 @@ fn newest(before: Option<Sample>, new: Option<Sample>) -> Option<Sample> {
 
 /// One line when the state of a metric changes, in the words that the API uses; nothing while it
 /// stays as it is.
-fn log_change(key: &MetricKey, entry: &Entry, new: &Outcome) {
+fn log_change(snapshot: &Snapshot, position: usize, new: &Outcome) {
+    let (Some((key, _)), Some(entry)) = (snapshot.demand().get(position), snapshot.at(position))
+    else {
+        return;
+    };
     let before = entry.last.as_ref().map(|(_, outcome)| std::mem::discriminant(outcome));
     if before == Some(std::mem::discriminant(new)) {
         return;
     }
-    let query = entry.query.as_ref().map_or("", |query| query.as_str());
+    let query = entry.ask.as_ref().map_or("", |ask| ask.query.as_str());
     match new {
         Outcome::Sampled => tracing::info!(metric = %key, query, "metric has a sample"),
         Outcome::NoSeries => {
@@ -169,6 +189,9 @@ fn log_change(key: &MetricKey, entry: &Entry, new: &Outcome) {
             tracing::warn!(metric = %key, query, series, "query gives more than one series");
         }
         Outcome::Failed(error) => tracing::warn!(metric = %key, query, %error, "query failed"),
+        Outcome::Shed(shortage) => {
+            tracing::warn!(metric = %key, query, %shortage, "query left out")
+        }
     }
 }
 

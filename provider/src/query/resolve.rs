@@ -6,8 +6,12 @@
 //! (<https://docs.datadoghq.com/metrics/advanced-filtering/>). A scope has one syntax: commas
 //! and `!` alone, or `AND` / `NOT` / `IN` throughout as soon as there is a list of values.
 
+use std::{collections::BTreeMap, time::Duration};
+
 use crate::{
-    query::{Options, Query},
+    demand::{MetricKey, ObjectName, Source, Wanted},
+    query::{Aggregator, Ask, Defaults, Fallback, Plain, Query, text},
+    sample::age_limit,
     selector::{Operator, Requirement, Selector},
 };
 
@@ -40,6 +44,12 @@ pub enum Unresolvable {
         /// The value as the HPA has it.
         value: String,
     },
+    /// A reference to nothing.
+    #[error("there is no DatadogMetric {object}")]
+    NoDatadogMetric {
+        /// What is referred to.
+        object: ObjectName,
+    },
 }
 
 /// Longest metric name that Datadog takes
@@ -48,20 +58,76 @@ const MAX_NAME: usize = 200;
 /// Longest label value (`k8s.io/apimachinery/pkg/util/validation`, `LabelValueMaxLength`).
 const MAX_VALUE: usize = 63;
 
+/// What to ask for a metric, and what its answer is held to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolved {
+    /// The question, or why there is none.
+    pub ask: Result<Ask, Unresolvable>,
+    /// The length of one bucket; `None` where a user's own query decides it.
+    pub rollup: Option<Duration>,
+    /// The age above which a sample is not served.
+    pub age_limit: Duration,
+    /// What to serve when there is no fresh sample.
+    pub fallback: Option<Fallback>,
+}
+
+/// What to ask for `wanted`, which is called `key`.
+pub fn resolve(key: &MetricKey, wanted: &Wanted, defaults: &Defaults) -> Resolved {
+    let overrides = &wanted.overrides;
+    let max_age = overrides.max_age;
+    let (query, rollup, limit, window) = match &wanted.source {
+        Source::Selector => {
+            let rollup = overrides.rollup.unwrap_or(defaults.rollup);
+            let aggregator = overrides.aggregator.unwrap_or(defaults.aggregator);
+            let query = query(&wanted.name, &key.selector, aggregator, rollup);
+            let limit = age_limit(max_age.unwrap_or(defaults.max_age), rollup);
+            (query, Some(rollup), limit, overrides.window)
+        }
+        Source::DatadogMetric(raw) => {
+            // A user's own age holds as it is: what the buckets of the query are is not known.
+            let own = max_age.or_else(|| raw.as_ref().ok().and_then(|raw| raw.max_age));
+            let limit = own.unwrap_or_else(|| age_limit(defaults.max_age, defaults.rollup));
+            let window = raw.as_ref().ok().and_then(|raw| raw.window).or(own);
+            (raw.as_ref().map(|raw| raw.query.clone()).map_err(Clone::clone), None, limit, window)
+        }
+    };
+    let window = overrides.window.or(window).unwrap_or(defaults.window);
+    // As Datadog's agent: at least the configured window and what max age needs, at most a day.
+    let window = window.max(limit).max(defaults.window).min(defaults.max_window);
+    let ask = query.map(|query| Ask { window, query });
+    Resolved { ask, rollup, age_limit: limit, fallback: overrides.fallback }
+}
+
 /// The query for the metric `name` (in its original case) over the series that `selector` selects.
-pub fn resolve(name: &str, selector: &Selector, options: &Options) -> Result<Query, Unresolvable> {
+pub fn query(
+    name: &str,
+    selector: &Selector,
+    aggregator: Aggregator,
+    rollup: Duration,
+) -> Result<Query, Unresolvable> {
     if !is_metric_name(name) {
         return Err(Unresolvable::Name { name: name.to_owned() });
     }
     for requirement in selector.requirements() {
         validate(requirement)?;
     }
-    Ok(Query::new(format!(
-        "{aggregator}:{name}{{{scope}}}.rollup({rollup})",
-        aggregator = options.aggregator.as_str(),
-        scope = scope(selector),
-        rollup = options.rollup.as_secs().max(1),
-    )))
+    let rollup = rollup.as_secs().max(1);
+    Ok(match tags(selector) {
+        Some(tags) => Plain { aggregator, metric: name.to_owned(), tags, rollup }.into(),
+        None => Query::new(text(aggregator, name, &scope(selector), rollup)),
+    })
+}
+
+/// The tags, if every requirement allows one value of a key of its own.
+fn tags(selector: &Selector) -> Option<BTreeMap<String, String>> {
+    let mut tags = BTreeMap::new();
+    for Requirement { key, operator } in selector.requirements() {
+        let Operator::In(values) = operator else { return None };
+        if tags.insert(key.clone(), single(values)?.clone()).is_some() {
+            return None;
+        }
+    }
+    Some(tags)
 }
 
 fn scope(selector: &Selector) -> String {
@@ -137,15 +203,15 @@ fn validate(Requirement { key, operator }: &Requirement) -> Result<(), Unresolva
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, time::Duration};
+    use std::collections::BTreeSet;
 
     use proptest::prelude::*;
 
     use super::*;
-    use crate::query::Aggregator;
 
-    const OPTIONS: Options =
-        Options { aggregator: Aggregator::Avg, rollup: Duration::from_secs(30) };
+    fn resolve(name: &str, selector: &Selector) -> Result<Query, Unresolvable> {
+        query(name, selector, Aggregator::Avg, Duration::from_secs(30))
+    }
 
     fn requirement(key: &str, operator: Operator) -> Requirement {
         Requirement { key: key.into(), operator }
@@ -158,7 +224,7 @@ mod tests {
     #[track_caller]
     fn check(name: &str, requirements: Vec<Requirement>, expected: &str) {
         let selector = requirements.into_iter().collect();
-        assert_eq!(resolve(name, &selector, &OPTIONS).unwrap().as_str(), expected);
+        assert_eq!(resolve(name, &selector).unwrap().as_str(), expected);
     }
 
     // The first two vectors are those of Datadog's Cluster Agent (facts/datadog.md §1.1).
@@ -207,14 +273,14 @@ mod tests {
     #[test]
     fn what_could_change_the_meaning_of_the_query_is_refused() {
         for name in ["", "1up", "a-b", "a{*},avg:other", &"a".repeat(201)] {
-            let refused = resolve(name, &Selector::default(), &OPTIONS);
+            let refused = resolve(name, &Selector::default());
             assert_eq!(refused, Err(Unresolvable::Name { name: name.to_owned() }));
         }
         let selector =
             Selector::from_iter([requirement("a", Operator::In(values(&["x},avg:other{*"])))]);
-        assert!(matches!(resolve("m", &selector, &OPTIONS), Err(Unresolvable::Value { .. })));
+        assert!(matches!(resolve("m", &selector), Err(Unresolvable::Value { .. })));
         let selector = Selector::from_iter([requirement("a}", Operator::Exists)]);
-        assert!(matches!(resolve("m", &selector, &OPTIONS), Err(Unresolvable::Key { .. })));
+        assert!(matches!(resolve("m", &selector), Err(Unresolvable::Key { .. })));
     }
 
     proptest! {
@@ -223,7 +289,7 @@ mod tests {
             name in "\\PC{0,12}", key in "\\PC{0,12}", value in "\\PC{0,12}"
         ) {
             let selector = Selector::from_iter([requirement(&key, Operator::In(values(&[&value])))]);
-            if let Ok(query) = resolve(&name, &selector, &OPTIONS) {
+            if let Ok(query) = resolve(&name, &selector) {
                 let braces: String = query.as_str().chars().filter(|c| "{}()".contains(*c)).collect();
                 prop_assert_eq!(braces, "{}()");
             }

@@ -3,12 +3,10 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     datadog::Error,
-    demand::Autoscaler,
-    query::{Query, resolve::Unresolvable},
+    query::{Fallback, resolve::Unresolvable},
     selector::{Operator, Requirement, Selector},
+    testing,
 };
-
-const MAX_AGE: Duration = Duration::from_secs(120);
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + second).unwrap()
@@ -26,24 +24,15 @@ fn key() -> MetricKey {
     }
 }
 
+const QUERY: &str = "sum:nginx.net.request_per_s{kube_container_name:nginx}.rollup(30)";
+
 fn entry(sample: impl Into<Option<Sample>>, outcome: impl Into<Option<Outcome>>) -> Entry {
-    Entry {
-        name: "nginx.net.request_per_s".into(),
-        wanted_by: vec![Autoscaler {
-            namespace: "default".into(),
-            name: "nginxext".into(),
-            created: None,
-        }],
-        query: Ok(Query::new("sum:nginx.net.request_per_s{kube_container_name:nginx}.rollup(30)")),
-        rollup: Duration::from_secs(30),
-        window: Duration::from_secs(300),
-        sample: sample.into(),
-        last: outcome.into().map(|outcome| (at(0), outcome)),
-    }
+    let last = outcome.into().map(|outcome| (at(0), outcome));
+    Entry { sample: sample.into(), last, since: at(0), ..testing::entry(QUERY) }
 }
 
 fn snapshot(entry: Entry) -> Snapshot {
-    Snapshot { entries: [(key(), Arc::new(entry))].into(), ready: true }
+    testing::snapshot(key(), "nginx.net.request_per_s", entry)
 }
 
 fn failed(error: Error) -> Outcome {
@@ -59,7 +48,7 @@ fn sample(value: f64) -> Sample {
 }
 
 fn refused(entry: Entry, now: Timestamp) -> (u16, String) {
-    match answer(&key(), &snapshot(entry), now, MAX_AGE) {
+    match answer(&key(), &snapshot(entry), now) {
         Answer::Refusal(status) => (status.code().as_u16(), status.message().to_owned()),
         other => panic!("{other:?}"),
     }
@@ -67,11 +56,11 @@ fn refused(entry: Entry, now: Timestamp) -> (u16, String) {
 
 #[test]
 fn a_fresh_sample_is_served_with_its_own_time_and_window() {
-    let answer = answer(&key(), &snapshot(entry(sample(26.0), Outcome::Sampled)), at(60), MAX_AGE);
+    let answer = answer(&key(), &snapshot(entry(sample(26.0), Outcome::Sampled)), at(60));
     let Answer::Value(value) = answer else { panic!("{answer:?}") };
     assert_eq!(value.value, "26");
     assert_eq!(value.timestamp, "2023-11-14T22:13:20Z");
-    assert_eq!(value.window, 30);
+    assert_eq!(value.window, Some(30));
     assert_eq!(value.metric_labels["kube_container_name"], "nginx");
 }
 
@@ -83,7 +72,7 @@ fn a_fresh_sample_is_served_whatever_the_last_call_said() {
         Outcome::NoSeries,
         Outcome::SeveralSeries(2),
     ] {
-        let answer = answer(&key(), &snapshot(entry(sample(1.0), outcome)), at(120), MAX_AGE);
+        let answer = answer(&key(), &snapshot(entry(sample(1.0), outcome)), at(120));
         assert!(matches!(answer, Answer::Value(_)), "{answer:?}");
     }
 }
@@ -92,22 +81,20 @@ fn a_fresh_sample_is_served_whatever_the_last_call_said() {
 fn a_metric_that_nobody_wants_is_refused_at_once_with_what_is_wanted_instead() {
     let other = MetricKey { selector: Selector::default(), ..key() };
     let snapshot = snapshot(entry(None, None));
-    let Answer::Refusal(status) = answer(&other, &snapshot, at(0), MAX_AGE) else { panic!() };
+    let Answer::Refusal(status) = answer(&other, &snapshot, at(0)) else { panic!() };
     assert_eq!(status.code().as_u16(), 404);
     insta::assert_snapshot!(status.message(), @"no HPA in namespace default wants the external metric nginx.net.request_per_s with selector {}; with another selector it is wanted: {kube_container_name=nginx}");
 }
 
 #[test]
 fn before_the_hpas_are_read_nothing_is_known_to_be_unwanted() {
-    let Answer::Refusal(status) = answer(&key(), &Snapshot::default(), at(0), MAX_AGE) else {
-        panic!()
-    };
+    let Answer::Refusal(status) = answer(&key(), &Snapshot::default(), at(0)) else { panic!() };
     assert_eq!(status.code().as_u16(), 503);
 }
 
 #[test]
 fn before_the_first_answer_a_request_may_wait() {
-    let answer = answer(&key(), &snapshot(entry(None, None)), at(0), MAX_AGE);
+    let answer = answer(&key(), &snapshot(entry(None, None)), at(0));
     assert_eq!(answer, Answer::NotAskedYet);
 }
 
@@ -122,7 +109,7 @@ fn a_query_that_datadog_rejects_is_the_users_to_mend() {
 #[test]
 fn a_metric_that_cannot_be_asked_for_is_the_users_to_mend() {
     let name = "1up".to_owned();
-    let entry = Entry { query: Err(Unresolvable::Name { name }), ..entry(None, None) };
+    let entry = Entry { ask: Err(Unresolvable::Name { name }), ..entry(None, None) };
     let (code, message) = refused(entry, at(0));
     assert_eq!(code, 422);
     assert!(message.contains("\"1up\""), "{message}");
@@ -159,4 +146,23 @@ fn several_series_and_useless_points_are_told_apart() {
     let null = Outcome::NoSample(NoSample::AllNull { points: 4 });
     let (code, message) = refused(entry(None, null), at(0));
     assert!(code == 404 && message.contains("all 4 points are null"), "{code} {message}");
+}
+
+#[test]
+fn a_fallback_is_served_after_its_delay_and_says_so() {
+    let fallback = Some(Fallback { value: 7.5, after: Duration::from_secs(60) });
+    let never = Entry { fallback, ..entry(None, rate_limited()) };
+    assert_eq!(refused(never.clone(), at(59)).0, 503);
+    let Answer::Value(value) = answer(&key(), &snapshot(never), at(60)) else { panic!() };
+    assert_eq!((value.value.as_str(), value.window), ("7500m", None));
+    assert_eq!(value.timestamp, "2023-11-14T22:14:20Z", "it is true now");
+    assert_eq!(value.metric_labels["fallback"], "true");
+
+    // The delay counts from the moment at which the sample became too old.
+    let stale = Entry { fallback, ..entry(sample(1.0), Outcome::Sampled) };
+    let Answer::Value(value) = answer(&key(), &snapshot(stale.clone()), at(120)) else { panic!() };
+    assert!(!value.metric_labels.contains_key("fallback"));
+    assert_eq!(refused(stale.clone(), at(179)).0, 503);
+    let Answer::Value(value) = answer(&key(), &snapshot(stale), at(180)) else { panic!() };
+    assert_eq!(value.metric_labels["fallback"], "true");
 }
