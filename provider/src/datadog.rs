@@ -5,12 +5,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{metrics::Metrics, query::Query, sample::Point};
 
 pub mod batch;
 pub mod client;
+pub mod coalesce;
 pub mod error;
 mod wire;
 
@@ -26,6 +27,35 @@ pub struct Series {
     pub scope: String,
     /// Of a query with `by {…}`: the tags of the group, such as `host:a`.
     pub tags: Vec<String>,
+}
+
+/// What the headers `X-RateLimit-*` of an answer say
+/// (<https://docs.datadoghq.com/api/latest/rate-limits/>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Calls in one period.
+    pub limit: u32,
+    /// The period; its bounds are calendar-aligned.
+    pub period: Duration,
+    /// Calls left in the running period.
+    pub remaining: u32,
+    /// Time until the next period begins.
+    pub reset: Duration,
+}
+
+/// One question to Datadog with all that came of it.
+#[derive(Debug)]
+pub struct Exchange {
+    /// For each query its series, in the order of the queries.
+    pub result: Result<Vec<Vec<Series>>, Error>,
+    /// The origin of the endpoint that gave the result, such as `https://api.datadoghq.com`.
+    pub endpoint: Arc<str>,
+    /// HTTP requests that it took, retries and other endpoints included.
+    pub requests: u32,
+    /// The budget of the account behind `endpoint`, where the answer told it.
+    pub rate_limit: Option<RateLimit>,
+    /// Our clock minus Datadog's, from the header `Date`: exact to a second.
+    pub clock_skew: Option<SignedDuration>,
 }
 
 /// What came back for one query: its series, or why there are none.

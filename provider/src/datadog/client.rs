@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     datadog::{
-        Error, Series,
+        Error, Exchange, Series,
         wire::{self, QueryResponse},
     },
     query::Query,
@@ -61,6 +61,13 @@ impl Client {
             .timeout(timeout)
             .build()?;
         Ok(Self { http, url, keys, timeout })
+    }
+
+    /// Asks for `queries` over the `window` before `now`.
+    pub async fn ask(&self, queries: &[Query], now: Timestamp, window: Duration) -> Exchange {
+        let result = self.query(queries, now, window).await;
+        let endpoint = self.url.origin().ascii_serialization().into();
+        Exchange { result, endpoint, requests: 1, rate_limit: None, clock_skew: None }
     }
 
     /// Asks for `queries` over the `window` before `now` in one request; one list of series for each
