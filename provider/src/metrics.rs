@@ -14,7 +14,10 @@ use prometheus_client::{
 };
 use tokio::time::Instant;
 
-use crate::{datadog, store::Snapshot};
+use crate::{
+    datadog::{self, Exchange},
+    store::Snapshot,
+};
 
 /// The metrics and the registry that they are in.
 #[derive(Debug)]
@@ -82,9 +85,9 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts one request to Datadog.
-    pub fn datadog_request(&self, error: Option<&datadog::Error>) {
-        let status = error.map_or("success", datadog::Error::metric_label);
+    /// Counts what one question to Datadog took.
+    pub fn datadog_request(&self, exchange: &Exchange) {
+        let status = exchange.result.as_ref().err().map_or("success", datadog::Error::metric_label);
         self.datadog_requests.get_or_create(&Outcome { status }).inc();
     }
 

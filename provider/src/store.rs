@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    datadog,
+    datadog::{self, RateLimit},
     demand::{Demand, MetricKey, Wanted},
     query::{Ask, Fallback, resolve::Unresolvable},
     sample::{NoSample, Sample},
@@ -94,6 +94,23 @@ impl Entry {
     }
 }
 
+/// How asking goes for all metrics together.
+#[derive(Debug, Clone, Default)]
+pub struct Asking {
+    /// Why calls fail now, when the cause is no query: keys, budget, Datadog itself, the way to it.
+    pub trouble: Option<Arc<datadog::Error>>,
+    /// The account's budget as Datadog tells it.
+    pub budget: Option<RateLimit>,
+    /// Time between two calls for a metric, stretched where the budget is short.
+    pub period: Duration,
+    /// Calls that the refreshes make in an hour at that pace.
+    pub calls_per_hour: f64,
+    /// Why some metrics are not asked for at all.
+    pub shortage: Option<Shortage>,
+    /// Queries that Datadog refuses, which are asked alone and rarely.
+    pub refused: usize,
+}
+
 /// Entries in one piece of a snapshot. A call changes the entries of some tens of metrics: only
 /// their pieces are copied, so that the cost of a refresh grows with the metrics, not their square.
 const PIECE: usize = 128;
@@ -104,6 +121,8 @@ pub struct Snapshot {
     demand: Arc<Demand>,
     /// In the order of the demand.
     pieces: Vec<Arc<Vec<Arc<Entry>>>>,
+    /// What holds for all of them.
+    pub asking: Arc<Asking>,
     /// Whether the demand has been read; before that no metric is known to be unwanted.
     pub ready: bool,
 }
@@ -113,7 +132,13 @@ impl Snapshot {
     pub fn new(demand: Arc<Demand>, entries: Vec<Arc<Entry>>) -> Self {
         debug_assert_eq!(demand.len(), entries.len());
         let pieces = entries.chunks(PIECE).map(|piece| Arc::new(piece.to_vec())).collect();
-        Self { demand, pieces, ready: true }
+        Self { demand, pieces, asking: Arc::default(), ready: true }
+    }
+
+    /// The same with this about the asking.
+    #[must_use]
+    pub fn with(self, asking: Arc<Asking>) -> Self {
+        Self { asking, ..self }
     }
 
     /// What is wanted.

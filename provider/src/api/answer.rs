@@ -39,9 +39,16 @@ pub fn answer(key: &MetricKey, snapshot: &Snapshot, now: Timestamp) -> Answer {
         Ok(ask) => ask,
         Err(error) => return Answer::Refusal(Status::unprocessable(error.to_string())),
     };
-    match &entry.last {
-        None => Answer::NotAskedYet,
-        Some((_, outcome)) => Answer::Refusal(refusal(outcome, ask, entry, now)),
+    let outcome = entry.last.as_ref().map(|(_, outcome)| outcome);
+    match (outcome, &snapshot.asking.trouble) {
+        // What the user can mend is said first.
+        (Some(outcome @ Outcome::Failed(error)), _) if error.is_about_a_query() => {
+            Answer::Refusal(refusal(outcome, ask, entry, now))
+        }
+        // While calls fail most metrics are not asked at all: what is true for one is for all.
+        (_, Some(trouble)) => Answer::Refusal(unavailable(&trouble.to_string(), ask, entry, now)),
+        (None, None) => Answer::NotAskedYet,
+        (Some(outcome), None) => Answer::Refusal(refusal(outcome, ask, entry, now)),
     }
 }
 
@@ -106,8 +113,8 @@ fn refusal(outcome: &Outcome, ask: &Ask, entry: &Entry, now: Timestamp) -> Statu
         Outcome::Failed(error) if error.is_about_a_query() => {
             Status::unprocessable(format!("{error} (query {query})"))
         }
-        Outcome::Failed(error) => unavailable(&error.to_string(), query, age, limit),
-        Outcome::Shed(shortage) => unavailable(&shortage.to_string(), query, age, limit),
+        Outcome::Failed(error) => unavailable(&error.to_string(), ask, entry, now),
+        Outcome::Shed(shortage) => unavailable(&shortage.to_string(), ask, entry, now),
         Outcome::Sampled => {
             let age = seconds(age.unwrap_or_default());
             let limit = seconds(limit);
@@ -131,14 +138,15 @@ fn refusal(outcome: &Outcome, ask: &Ask, entry: &Entry, now: Timestamp) -> Statu
     }
 }
 
-fn unavailable(cause: &str, query: &str, age: Option<Duration>, limit: Duration) -> Status {
-    let sample = match age {
+fn unavailable(cause: &str, ask: &Ask, entry: &Entry, now: Timestamp) -> Status {
+    let sample = match entry.sample {
         None => "there is no sample".to_owned(),
-        Some(age) => {
-            format!("the last sample is {} old, the limit is {}", seconds(age), seconds(limit))
+        Some(sample) => {
+            let (age, limit) = (seconds(sample.age(now)), seconds(entry.age_limit));
+            format!("the last sample is {age} old, the limit is {limit}")
         }
     };
-    Status::unavailable(format!("{cause}; {sample} (query {query})"))
+    Status::unavailable(format!("{cause}; {sample} (query {})", ask.query))
 }
 
 /// Whole seconds: `75s` is easier to compare with a limit than `1m 15s`.

@@ -40,6 +40,13 @@ pub fn coalesce(asks: &[Ask]) -> Vec<Unit> {
     asks.iter().cloned().map(Unit::Alone).collect()
 }
 
+impl Split {
+    /// Whether the answer holds so much that nobody wants that the queries had better go alone.
+    pub fn too_many_strangers(&self) -> bool {
+        false
+    }
+}
+
 impl Unit {
     /// The question.
     pub fn ask(&self) -> &Ask {

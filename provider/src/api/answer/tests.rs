@@ -5,6 +5,7 @@ use crate::{
     datadog::Error,
     query::{Fallback, resolve::Unresolvable},
     selector::{Operator, Requirement, Selector},
+    store::Asking,
     testing,
 };
 
@@ -123,6 +124,29 @@ fn trouble_with_datadog_names_its_cause_and_the_age_of_the_sample() {
     let (code, message) = refused(entry(sample(1.0), rate_limited()), at(121));
     assert_eq!(code, 503);
     assert!(message.contains("the last sample is 121s old, the limit is 120s"), "{message}");
+}
+
+#[test]
+fn while_calls_fail_every_metric_without_a_fresh_sample_says_why() {
+    let error = Error::Status { status: 503, message: "upstream".into() };
+    let trouble = Arc::new(Asking { trouble: Some(Arc::new(error)), ..Asking::default() });
+    let said = |entry| answer(&key(), &snapshot(entry).with(trouble.clone()), at(121));
+    for entry in [
+        entry(None, None),
+        entry(None, Outcome::NoSeries),
+        entry(sample(1.0), Outcome::Sampled),
+        entry(None, rate_limited()),
+    ] {
+        let Answer::Refusal(status) = said(entry) else { panic!() };
+        assert_eq!(status.code().as_u16(), 503);
+        assert!(status.message().starts_with("Datadog answers HTTP 503: upstream; "), "{status:?}");
+    }
+    let Answer::Refusal(status) =
+        said(entry(None, failed(Error::Rejected { message: "no".into() })))
+    else {
+        panic!()
+    };
+    assert_eq!(status.code().as_u16(), 422, "what the user can mend is said first");
 }
 
 #[test]
