@@ -27,6 +27,7 @@ use crate::{
 
 mod backoff;
 mod engine;
+mod gate;
 mod plan;
 mod refused;
 mod state;

@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     datadog::{self, RateLimit},
@@ -109,6 +109,21 @@ pub struct Asking {
     pub shortage: Option<Shortage>,
     /// Queries that Datadog refuses, which are asked alone and rarely.
     pub refused: usize,
+    /// Our clock minus Datadog's, exact to a second.
+    pub clock_skew: Option<SignedDuration>,
+}
+
+/// The least difference between our clock and Datadog's that is worth a word: the header `Date` has
+/// whole seconds, and answers may be slow.
+pub const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(5);
+
+impl Asking {
+    /// The difference between our clock and Datadog's, in words, if it matters.
+    pub fn clock_skew_text(&self) -> Option<String> {
+        let skew = self.clock_skew.filter(|skew| skew.abs() >= CLOCK_SKEW)?;
+        let side = if skew.is_positive() { "ahead of" } else { "behind" };
+        Some(format!("our clock is {}s {side} Datadog's", skew.abs().as_secs()))
+    }
 }
 
 /// Entries in one piece of a snapshot. A call changes the entries of some tens of metrics: only
@@ -129,7 +144,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// Ties entries, in the order of `demand`, to it.
-    pub fn new(demand: Arc<Demand>, entries: Vec<Arc<Entry>>) -> Self {
+    pub fn new(demand: Arc<Demand>, entries: &[Arc<Entry>]) -> Self {
         debug_assert_eq!(demand.len(), entries.len());
         let pieces = entries.chunks(PIECE).map(|piece| Arc::new(piece.to_vec())).collect();
         Self { demand, pieces, asking: Arc::default(), ready: true }

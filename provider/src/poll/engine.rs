@@ -18,12 +18,11 @@ use crate::{
     datadog::{
         Error, Exchange, Series,
         batch::split,
-        budget::{Allowance, Budget},
         coalesce::{Group, Unit},
     },
     demand::Demand,
     poll::{
-        backoff,
+        gate::{Gate, Passage},
         plan::{Allowed, Plan, Settings, batches},
         refused::Refused,
         state::State,
@@ -52,13 +51,6 @@ pub(super) enum Next {
     Wait(Option<Instant>),
 }
 
-/// Calls fail for a reason that is no query's.
-#[derive(Debug)]
-struct Outage {
-    failures: u32,
-    probe_at: Instant,
-}
-
 /// Requests that may be halved in one refresh period, at least: enough to find some bad queries in
 /// one period, too few to multiply the calls when Datadog refuses everything.
 const HALVINGS: usize = 64;
@@ -70,9 +62,8 @@ const APART: u32 = 60;
 #[derive(Debug)]
 pub(super) struct Engine {
     settings: Settings,
-    max_parallel: usize,
+    gate: Gate,
     state: State,
-    budget: Budget,
     plan: Plan,
     /// Counts plans, so that a late answer does not touch the batch of another one.
     plans: u64,
@@ -82,9 +73,6 @@ pub(super) struct Engine {
     refused: Refused,
     apart: HashMap<Ask, Instant>,
     urgent: VecDeque<Call>,
-    in_flight: usize,
-    outage: Option<Outage>,
-    trouble: Option<Arc<Error>>,
     halvings: usize,
     pace: Pace,
 }
@@ -103,9 +91,8 @@ impl Engine {
     pub(super) fn new(settings: Settings, defaults: Defaults, max_parallel: usize) -> Self {
         Self {
             settings,
-            max_parallel: max_parallel.max(1),
+            gate: Gate::new(settings.refresh, max_parallel),
             state: State::new(defaults),
-            budget: Budget::default(),
             plan: Plan::default(),
             plans: 0,
             planned_at: None,
@@ -114,9 +101,6 @@ impl Engine {
             refused: Refused::new(settings.refresh),
             apart: HashMap::new(),
             urgent: VecDeque::new(),
-            in_flight: 0,
-            outage: None,
-            trouble: None,
             halvings: HALVINGS,
             pace: Pace::Enough,
         }
@@ -147,24 +131,8 @@ impl Engine {
 
     /// What to do at `now`.
     pub(super) fn next(&mut self, wall: Timestamp, now: Instant) -> Next {
-        if self.in_flight >= self.max_parallel {
-            return Next::Wait(None);
-        }
-        if let Some(outage) = &self.outage {
-            match (self.in_flight, outage.probe_at) {
-                (1.., _) => return Next::Wait(None),
-                (0, at) if at > now => return Next::Wait(Some(at)),
-                _ => {}
-            }
-        }
-        match self.budget.allows(self.in_flight, now) {
-            Allowance::NotBefore(at) => {
-                let reset = Some(at - now);
-                self.trouble.get_or_insert_with(|| Arc::new(Error::RateLimited { reset }));
-                return Next::Wait(Some(at));
-            }
-            Allowance::Calls(0) => return Next::Wait(None),
-            Allowance::Calls(_) => {}
+        if let Passage::Closed(until) = self.gate.passage(now) {
+            return Next::Wait(until);
         }
         self.adjust(wall, now);
         if let Some(call) = self.urgent.pop_front() {
@@ -197,25 +165,15 @@ impl Engine {
         random: f64,
     ) {
         self.ended(&call);
-        self.budget.observe(&exchange, now);
+        self.gate.observe(&exchange, now);
         match exchange.result {
-            Ok(series) => {
-                self.recovered();
-                self.divide(call, series, asked_at, now);
-            }
+            Ok(series) => self.divide(call, series, asked_at, now),
             Err(error) if error.is_about_a_query() => {
-                // Whoever judges a query is not out of order.
-                self.recovered();
                 self.isolate(call, Arc::new(error), asked_at, now, random);
             }
             Err(error) => {
                 let error = Arc::new(error);
-                if !matches!(*error, Error::RateLimited { .. }) {
-                    let failures = self.outage.as_ref().map_or(0, |outage| outage.failures) + 1;
-                    let wait = backoff::of_outage(failures, self.settings.refresh, random);
-                    self.outage = Some(Outage { failures, probe_at: now + wait });
-                }
-                self.trouble = Some(error.clone());
+                self.gate.failed(&error, now, random);
                 for ask in call.units.iter().flat_map(Unit::members) {
                     self.refused.not_judged(ask, now);
                 }
@@ -234,18 +192,19 @@ impl Engine {
     pub(super) fn snapshot(&self, now: Instant) -> Snapshot {
         let per_second = self.plan.calls_per_second();
         let asking = Asking {
-            trouble: self.trouble.clone(),
-            budget: self.budget.reading(now),
+            trouble: self.gate.trouble().cloned(),
+            budget: self.gate.reading(now),
             period: self.plan.period,
             calls_per_hour: per_second * 3600.0,
             shortage: self.plan.shortage.clone(),
             refused: self.refused.len(),
+            clock_skew: self.gate.clock_skew(),
         };
         self.state.snapshot(Arc::new(asking))
     }
 
     fn ended(&mut self, call: &Call) {
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.gate.ended();
         if let Some((plan, index)) = call.batch
             && plan == self.plans
             && let Some(batch) = self.plan.batches.get_mut(index)
@@ -254,13 +213,8 @@ impl Engine {
         }
     }
 
-    fn recovered(&mut self) {
-        self.outage = None;
-        self.trouble = None;
-    }
-
     fn send(&mut self, call: Call, now: Instant) -> Next {
-        self.in_flight += 1;
+        self.gate.began();
         for ask in call.units.iter().flat_map(Unit::members) {
             if let Some(at) = self.asked.get_mut(ask) {
                 *at = now;
@@ -368,7 +322,7 @@ impl Engine {
         if since < self.settings.refresh / 10 {
             return;
         }
-        let rate = self.budget.rate(now);
+        let rate = self.gate.rate(now);
         if self.plan_is_old || (self.plan.is_unfit(rate) && since >= self.settings.refresh) {
             self.make_plan(wall, now);
         } else {
@@ -382,8 +336,8 @@ impl Engine {
 
     fn make_plan(&mut self, wall: Timestamp, now: Instant) {
         let wants = self.state.wants(|ask| !self.refused.contains(ask));
-        let reading = self.budget.reading(now);
-        let allowed = self.budget.rate(now).zip(reading).map(|(rate, reading)| Allowed {
+        let reading = self.gate.reading(now);
+        let allowed = self.gate.rate(now).zip(reading).map(|(rate, reading)| Allowed {
             rate,
             limit: reading.limit,
             window: reading.period,
@@ -415,7 +369,7 @@ impl Engine {
         match (pace, &self.plan.shortage) {
             (Pace::Short, Some(shortage)) => tracing::warn!(%shortage, "query budget exceeded"),
             (Pace::Stretched, _) => {
-                tracing::warn!(%period, "query budget is short, refreshing more rarely")
+                tracing::warn!(%period, "query budget is short, refreshing more rarely");
             }
             _ => tracing::info!(%period, "query budget is enough for the refresh period again"),
         }

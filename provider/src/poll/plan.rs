@@ -138,7 +138,7 @@ impl Plan {
         // The need falls with the period: halve the interval until it is known to a hundredth.
         let (mut short, mut long) = (refresh, longest);
         while long.saturating_sub(short) > refresh / 100 {
-            let middle = short + (long - short) / 2;
+            let middle = (short + long) / 2;
             if calls_per_second(&self.batches, middle) <= rate {
                 long = middle;
             } else {

@@ -19,6 +19,9 @@ use crate::{
     store::{Asking, Entry, Outcome, Shortage, Snapshot},
 };
 
+/// What came back for one question: its series, or why there are none.
+pub(super) type Answer = (Ask, Result<Vec<Series>, Arc<Error>>);
+
 /// The entries, and which question is whose.
 #[derive(Debug)]
 pub(super) struct State {
@@ -47,7 +50,7 @@ impl State {
                 self.asks.entry(ask.clone()).or_default().push(position);
             }
         }
-        self.snapshot = Snapshot::new(demand.clone(), entries);
+        self.snapshot = Snapshot::new(demand.clone(), &entries);
     }
 
     pub(super) fn wants_ask(&self, ask: &Ask) -> bool {
@@ -101,11 +104,7 @@ impl State {
     }
 
     /// Takes in the answers of one call made at `asked_at`.
-    pub(super) fn record(
-        &mut self,
-        asked_at: Timestamp,
-        answers: Vec<(Ask, Result<Vec<Series>, Arc<Error>>)>,
-    ) {
+    pub(super) fn record(&mut self, asked_at: Timestamp, answers: Vec<Answer>) {
         for (ask, answer) in answers {
             let (sample, outcome) = outcome(answer);
             self.set(&ask, asked_at, sample, &outcome);
@@ -216,7 +215,7 @@ fn log_change(snapshot: &Snapshot, position: usize, new: &Outcome) {
         }
         Outcome::Failed(error) => tracing::warn!(metric = %key, query, %error, "query failed"),
         Outcome::Shed(shortage) => {
-            tracing::warn!(metric = %key, query, %shortage, "query left out")
+            tracing::warn!(metric = %key, query, %shortage, "query left out");
         }
     }
 }

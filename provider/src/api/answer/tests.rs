@@ -157,6 +157,15 @@ fn an_old_point_is_refused_with_its_age() {
 }
 
 #[test]
+fn where_clocks_differ_an_old_point_says_so() {
+    let clock_skew = Some(jiff::SignedDuration::from_secs(90));
+    let asking = Arc::new(Asking { clock_skew, ..Asking::default() });
+    let old = snapshot(entry(sample(1.0), Outcome::Sampled)).with(asking);
+    let Answer::Refusal(status) = answer(&key(), &old, at(121)) else { panic!() };
+    assert!(status.message().ends_with("120s; our clock is 90s ahead of Datadog's"), "{status:?}");
+}
+
+#[test]
 fn no_series_is_named_in_the_words_of_the_walkthrough() {
     let (code, message) = refused(entry(None, Outcome::NoSeries), at(0));
     assert_eq!(code, 404);

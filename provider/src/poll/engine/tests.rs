@@ -250,7 +250,7 @@ fn one_bad_query_is_found_at_once_hurts_nobody_and_is_asked_ever_more_rarely() {
     let (alone, together): (Vec<_>, Vec<_>) =
         world.sent.iter().partition(|sent| sent.queries.iter().any(|q| q.contains("m00017")));
     assert!(alone.iter().all(|sent| sent.queries.len() == 1), "out of the batch while it is bad");
-    let waits: Vec<u64> = alone.windows(2).map(|w| (w[1].at - w[0].at).as_secs()).collect();
+    let waits: Vec<u64> = alone.windows(2).map(|w| w[1].at.as_secs() - w[0].at.as_secs()).collect();
     // In the middle of 60–120 s and so on, and 30 min from the sixth refusal.
     assert_eq!(waits.iter().map(|w| w / 10 * 10).collect::<Vec<_>>(), [90, 180, 360, 720, 1800]);
     assert!((119..=121).contains(&together.len()), "{}", together.len());
@@ -320,7 +320,7 @@ fn after_a_429_nothing_is_asked_until_the_reset() {
         ..limiter.answer(queries, elapsed)
     });
     let refused = world.sent.iter().filter(|sent| sent.refused).count();
-    assert!((3..=3 * 10).contains(&refused), "{refused}");
+    assert_eq!(refused, 3, "one in each window");
 }
 
 #[test]

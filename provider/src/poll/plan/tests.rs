@@ -27,8 +27,8 @@ fn plan(wants: Vec<Want>, allowed: Option<Allowed>) -> Plan {
 }
 
 /// A budget of so many calls an hour.
-fn hourly(calls: u32) -> Option<Allowed> {
-    Some(Allowed { rate: f64::from(calls) / 3600.0, limit: calls, window: seconds(3600) })
+fn hourly(calls: u32) -> Allowed {
+    Allowed { rate: f64::from(calls) / 3600.0, limit: calls, window: seconds(3600) }
 }
 
 #[test]
@@ -58,25 +58,25 @@ fn max_ages_that_are_nearly_equal_share_batches() {
 
 #[test]
 fn with_enough_budget_the_period_is_the_refresh_period() {
-    assert_eq!(plan(wants(420, seconds(60)), hourly(1441)).period, REFRESH);
+    assert_eq!(plan(wants(420, seconds(60)), Some(hourly(1441))).period, REFRESH);
     assert_eq!(plan(wants(420, seconds(60)), None).period, REFRESH);
 }
 
 #[test]
 fn a_short_budget_stretches_the_period_as_far_as_max_age_allows() {
     // 12 batches, 1,440 calls an hour at 30 s, 960 at 45 s, 720 at 60 s.
-    let stretched = plan(wants(420, seconds(60)), hourly(960));
+    let stretched = plan(wants(420, seconds(60)), Some(hourly(960)));
     assert!(stretched.period.abs_diff(seconds(45)) < seconds(1), "{:?}", stretched.period);
     assert!(stretched.shed.is_empty() && stretched.shortage.is_none());
     assert!(stretched.calls_per_second() * 3600.0 <= 960.0);
-    assert!(plan(wants(420, seconds(60)), hourly(720)).shed.is_empty());
+    assert!(plan(wants(420, seconds(60)), Some(hourly(720))).shed.is_empty());
 }
 
 #[test]
 fn beyond_that_the_youngest_are_left_out_so_that_the_others_stay_fresh() {
     let wanted = wants(420, seconds(60));
     let oldest: Vec<Ask> = wanted.iter().take(210).map(|want| want.ask.clone()).collect();
-    let short = plan(wanted, hourly(360));
+    let short = plan(wanted, Some(hourly(360)));
     assert_eq!(short.shed.len(), 210);
     assert!(short.shed.iter().all(|ask| !oldest.contains(ask)));
     let shortage = short.shortage.as_ref().unwrap();
@@ -91,7 +91,7 @@ fn a_strict_max_age_keeps_its_own_pace_while_others_are_stretched() {
         want.longest_period = REFRESH;
     }
     // 240 calls an hour at 30 s; 120 + 60 at their longest.
-    let stretched = plan(wanted, hourly(200));
+    let stretched = plan(wanted, Some(hourly(200)));
     assert!(stretched.shed.is_empty());
     assert!(stretched.period > REFRESH);
     let mut periods: Vec<Duration> =
