@@ -189,10 +189,13 @@ fn ten_thousand_metrics_of_twenty_names_take_thirty_requests_at_most() {
 }
 
 fn any_ask() -> impl Strategy<Value = Ask> {
-    let word = "[a-cA]{1,2}|not|w\\*|[d-z]{0,63}";
-    let tags = prop::collection::btree_map("[a-c]", word, 0..4);
-    let aggregator = prop_oneof![Just(Aggregator::Avg), Just(Aggregator::Max)];
-    let parts = (aggregator, "[mn]", tags, prop_oneof![Just(30), Just(60)], 1u64..3);
+    let long = "a-value-of-a-pod-or-a-queue-that-is-as-long-as-a-label-can-be--x";
+    let values = ["a", "A", "b", "c", "d", "e", "f", long, "not", "w*", ""].map(String::from);
+    let keys = ["a", "b", "c"].map(String::from);
+    let any = |words: &[String]| prop::sample::select(words.to_vec());
+    let tags = prop::collection::btree_map(any(&keys), any(&values), 0..4);
+    let aggregators = prop::sample::select(vec![Aggregator::Avg, Aggregator::Max]);
+    let parts = (aggregators, any(&keys), tags, 1u64..3, 1u64..3);
     parts.prop_map(|(aggregator, metric, tags, rollup, windows)| {
         let query = Plain { aggregator, metric, tags, rollup }.into();
         Ask { window: Duration::from_secs(windows * 300), query }
