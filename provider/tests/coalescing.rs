@@ -196,3 +196,27 @@ fn property_test_groups_answer_as_single_queries_do() {
     let seen = [seen.found, seen.missing, seen.strangers].map(Cell::into_inner);
     assert!(seen.iter().all(|count| 20 < *count), "found, missing and strange series: {seen:?}");
 }
+
+/// The exception, so that a change of it is seen: a point between two others, made of both.
+#[tokio::test]
+async fn a_gap_in_a_lone_series_is_bridged_in_a_group() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let source = |host: &str, first| {
+        let tags = vec![format!("host:{host}")];
+        Source { metric: "jobs", tags, first, values: vec![first.try_into().unwrap()] }
+    };
+    let (_fake, asker) = world(&[source("a", 0), source("a", 2), source("b", 0)]).await;
+    let ask = |host: &str| {
+        let tags = [("host".to_owned(), host.to_owned())].into();
+        let aggregator = Aggregator::Avg;
+        let plain = Plain { aggregator, metric: "jobs".to_owned(), tags, rollup: STEP };
+        Ask { window: WINDOW, query: plain.into() }
+    };
+    let asks = [ask("a"), ask("b")];
+    let values = |answers: Answers| {
+        let samples = answers.into_values().flatten();
+        samples.map(|sample| sample.unwrap().value).collect::<Vec<_>>()
+    };
+    assert_eq!(values(asker.one_by_one(&asks).await), [0.0, 0.0]);
+    assert_eq!(values(asker.in_groups(&asks, &Seen::default()).await), [1.0, 0.0]);
+}

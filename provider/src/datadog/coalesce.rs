@@ -61,16 +61,16 @@ pub fn coalesce(asks: &[Ask], limits: Limits) -> Vec<Unit> {
     for ask in asks {
         windows.entry(ask.window).or_default().push(ask.clone());
     }
-    windows.into_iter().flat_map(|(window, asks)| coalesce_window(window, asks, limits)).collect()
+    windows.into_iter().flat_map(|(window, asks)| coalesce_window(window, &asks, limits)).collect()
 }
 
-fn coalesce_window(window: Duration, asks: Vec<Ask>, limits: Limits) -> Vec<Unit> {
+fn coalesce_window(window: Duration, asks: &[Ask], limits: Limits) -> Vec<Unit> {
     let alone: Vec<Unit> = asks.iter().cloned().map(Unit::Alone).collect();
     let without = requests(&alone, limits);
     if without <= 1 {
         return alone;
     }
-    let (picks, rest) = pick(&asks);
+    let (picks, rest) = pick(asks);
     let groups = picks.into_iter().flat_map(|pick| cut(window, pick, limits));
     let mut units: Vec<Unit> = groups.chain(rest.into_iter().map(Unit::Alone)).collect();
     units.sort_by_cached_key(|unit| Reverse(escaped_length(unit.ask().query.as_str())));
@@ -119,10 +119,11 @@ fn cut(window: Duration, pick: Pick<'_>, limits: Limits) -> Vec<Unit> {
 /// The query for all series of `plain` whose `tag` has a value of `list`.
 fn text(plain: &Plain, tag: &str, list: &str) -> String {
     let others = plain.tags.iter().filter(|(key, _)| *key != tag);
-    let scope: String = others.map(|(key, value)| format!("{key}:{value} AND ")).collect();
+    let terms = others.map(|(key, value)| format!("{key}:{value}"));
+    let terms: Vec<String> = terms.chain([format!("{tag} IN ({list})")]).collect();
+    let scope = terms.join(" AND ");
     let Plain { aggregator, metric, rollup, .. } = plain;
-    let aggregator = aggregator.as_str();
-    format!("{aggregator}:{metric}{{{scope}{tag} IN ({list})}} by {{{tag}}}.rollup({rollup})")
+    format!("{}:{metric}{{{scope}}} by {{{tag}}}.rollup({rollup})", aggregator.as_str())
 }
 
 impl Unit {
