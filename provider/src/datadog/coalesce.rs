@@ -11,7 +11,7 @@
 //! (<https://docs.datadoghq.com/metrics/guide/interpolation-the-fill-modifier-explained/>). A
 //! series with fewer points than buckets then has points between its own.
 
-use std::{cmp::Reverse, collections::BTreeMap, sync::Arc, time::Duration};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use crate::{
     datadog::batch::{Limits, SEPARATOR, escaped_length, split},
@@ -40,9 +40,8 @@ pub struct Group {
     pub ask: Ask,
     /// The key of the tag.
     pub tag: String,
-    /// Whom the value of the tag, in lower case, stands for; several where selectors differ in
-    /// nothing but the value's case, which Datadog does not know.
-    pub members: BTreeMap<String, Vec<Ask>>,
+    /// Whom the value of the tag, in lower case, stands for.
+    pub members: BTreeMap<String, Ask>,
 }
 
 /// A request has room for this many lists of full length: requests then fill well whatever the
@@ -55,23 +54,23 @@ const COMMA: usize = 3;
 /// Puts together what saves requests: window by window, and only where fewer requests come of it.
 ///
 /// Each ask is in exactly one unit. Units of one window stand together; those of a window that was
-/// coalesced are ordered from long to short, so that requests fill.
+/// coalesced are ordered from long to short, so that requests fill. The order of `asks` is of no
+/// account.
 pub fn coalesce(asks: &[Ask], limits: Limits) -> Vec<Unit> {
-    let mut windows: BTreeMap<Duration, Vec<Ask>> = BTreeMap::new();
-    for ask in asks {
-        windows.entry(ask.window).or_default().push(ask.clone());
-    }
-    windows.into_iter().flat_map(|(window, asks)| coalesce_window(window, &asks, limits)).collect()
+    let mut asks = asks.to_vec();
+    asks.sort_unstable();
+    let windows = asks.chunk_by(|a, b| a.window == b.window);
+    windows.flat_map(|asks| coalesce_window(asks, limits)).collect()
 }
 
-fn coalesce_window(window: Duration, asks: &[Ask], limits: Limits) -> Vec<Unit> {
+fn coalesce_window(asks: &[Ask], limits: Limits) -> Vec<Unit> {
     let alone: Vec<Unit> = asks.iter().cloned().map(Unit::Alone).collect();
     let without = requests(&alone, limits);
     if without <= 1 {
         return alone;
     }
     let (picks, rest) = pick(asks);
-    let groups = picks.into_iter().flat_map(|pick| cut(window, pick, limits));
+    let groups = picks.into_iter().flat_map(|pick| cut(pick, limits));
     let mut units: Vec<Unit> = groups.chain(rest.into_iter().map(Unit::Alone)).collect();
     units.sort_by_cached_key(|unit| Reverse(escaped_length(unit.ask().query.as_str())));
     if requests(&units, limits) < without { units } else { alone }
@@ -82,32 +81,32 @@ fn requests(units: &[Unit], limits: Limits) -> usize {
 }
 
 /// Groups with lists that leave room for others; what would be alone in a group stays alone.
-fn cut(window: Duration, pick: Pick<'_>, limits: Limits) -> Vec<Unit> {
-    let Pick { plain, tag, members } = pick;
+fn cut(pick: Pick<'_>, limits: Limits) -> Vec<Unit> {
+    let Pick { window, plain, tag, members } = pick;
     let fixed = escaped_length(&text(plain, tag, "")) + SEPARATOR;
     // Two at least, if a request can carry them at all.
     let room = |values: usize| match values {
         0 | 1 => limits.characters.saturating_sub(fixed),
         _ => (limits.characters / LISTS_IN_REQUEST).saturating_sub(fixed),
     };
-    let mut pieces: Vec<BTreeMap<String, Vec<Ask>>> = Vec::new();
+    let mut pieces: Vec<BTreeMap<String, Ask>> = Vec::new();
     let mut length = 0;
-    for (value, asks) in members {
+    for (value, ask) in members {
         let own = escaped_length(&value) + COMMA;
         match pieces.last_mut() {
             Some(piece) if length + own <= room(piece.len()) => {
                 length += own;
-                piece.insert(value, asks);
+                piece.insert(value, ask);
             }
             _ => {
                 length = own;
-                pieces.push(BTreeMap::from([(value, asks)]));
+                pieces.push(BTreeMap::from([(value, ask)]));
             }
         }
     }
     let units = pieces.into_iter().flat_map(|members| {
         if members.len() < 2 {
-            return members.into_values().flatten().map(Unit::Alone).collect();
+            return members.into_values().map(Unit::Alone).collect();
         }
         let list = members.keys().map(String::as_str).collect::<Vec<_>>().join(",");
         let ask = Ask { window, query: Query::new(text(plain, tag, &list)) };
@@ -139,7 +138,7 @@ impl Unit {
     pub fn members(&self) -> Box<dyn Iterator<Item = &Ask> + '_> {
         match self {
             Self::Alone(ask) => Box::new(std::iter::once(ask)),
-            Self::Group(group) => Box::new(group.members.values().flatten()),
+            Self::Group(group) => Box::new(group.members.values()),
         }
     }
 }

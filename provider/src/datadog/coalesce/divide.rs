@@ -36,13 +36,10 @@ impl Group {
             }
         }
         let (mut found, mut missing) = (Vec::new(), Vec::new());
-        for (value, asks) in &self.members {
-            match (by_value.remove(value), asks.as_slice()) {
-                (Some(series), [one]) => found.push((one.clone(), series)),
-                (Some(series), several) => {
-                    found.extend(several.iter().map(|ask| (ask.clone(), series.clone())));
-                }
-                (None, asks) => missing.extend_from_slice(asks),
+        for (value, ask) in &self.members {
+            match by_value.remove(value) {
+                Some(series) => found.push((ask.clone(), series)),
+                None => missing.push(ask.clone()),
             }
         }
         Split { found, missing, strangers }

@@ -2,19 +2,22 @@
 
 use std::{
     cmp::{Ordering, Reverse},
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BinaryHeap, btree_map::Entry},
+    time::Duration,
 };
 
 use crate::query::{Ask, Plain};
 
 /// Queries that differ in the value of one tag alone, at least two values.
 pub(super) struct Pick<'a> {
+    /// The window of all.
+    pub(super) window: Duration,
     /// One of them.
     pub(super) plain: &'a Plain,
     /// The key of the tag.
     pub(super) tag: &'a str,
     /// The tag's values in lower case, and whose they are.
-    pub(super) members: BTreeMap<String, Vec<Ask>>,
+    pub(super) members: BTreeMap<String, Ask>,
 }
 
 /// What queries have in common that differ in the value of `tag` alone. Compared without that
@@ -29,7 +32,7 @@ struct Shape<'a> {
 /// nowhere, so queries with them are asked as they are.
 const KEYWORDS: [&str; 4] = ["AND", "OR", "NOT", "IN"];
 
-/// Takes the shape that most queries have, then the one that most of the others have, and so on;
+/// Takes the shape that most queries of `asks`, all of one window, have, then the one that most of the others have, and so on;
 /// of two that are shared by as many, the first in their order. Gives the queries that share no
 /// shape as well.
 ///
@@ -62,12 +65,7 @@ pub(super) fn pick(asks: &[Ask]) -> (Vec<Pick<'_>>, Vec<Ask>) {
             }
             continue;
         }
-        let places = shared[shape].iter().filter(|(_, position)| !taken[*position]);
-        let positions: Vec<usize> = places.map(|(_, position)| *position).collect();
-        let Some(pick) = shared[shape].first().and_then(|(shape, _)| shape.of(asks, &positions))
-        else {
-            continue;
-        };
+        let Some((pick, positions)) = together(asks, shared[shape], &taken) else { continue };
         for position in positions {
             taken[position] = true;
             shapes_of[position].iter().for_each(|shape| left[*shape] -= 1);
@@ -87,16 +85,30 @@ fn can_be_listed(plain: &Plain) -> bool {
     plain.tags.iter().all(|(key, value)| is_word(key) && is_word(value))
 }
 
-impl<'a> Shape<'a> {
-    /// The asks at `positions`, if their values are two at least.
-    fn of(self, asks: &[Ask], positions: &[usize]) -> Option<Pick<'a>> {
-        let Self { plain, tag } = self;
-        let mut members: BTreeMap<String, Vec<Ask>> = BTreeMap::new();
-        for ask in positions.iter().map(|position| &asks[*position]) {
-            let value = &ask.query.plain()?.tags.get(tag)?.to_lowercase();
-            members.entry(value.clone()).or_default().push(ask.clone());
+/// The asks at `places`, which have one shape, without those that are taken, and their positions;
+/// nothing, if they have a single value. Of asks that differ in nothing but the value's case, which
+/// Datadog does not know, the first is in it.
+fn together<'a>(
+    asks: &[Ask],
+    places: &[(Shape<'a>, usize)],
+    taken: &[bool],
+) -> Option<(Pick<'a>, Vec<usize>)> {
+    let (Shape { plain, tag }, first) = places.first()?;
+    let mut members: BTreeMap<String, Ask> = BTreeMap::new();
+    let mut positions = Vec::new();
+    for (shape, position) in places.iter().filter(|(_, position)| !taken[*position]) {
+        if let Entry::Vacant(vacant) = members.entry(shape.value().to_lowercase()) {
+            vacant.insert(asks[*position].clone());
+            positions.push(*position);
         }
-        (1 < members.len()).then_some(Pick { plain, tag, members })
+    }
+    let pick = Pick { window: asks[*first].window, plain, tag, members };
+    (1 < positions.len()).then_some((pick, positions))
+}
+
+impl<'a> Shape<'a> {
+    fn value(&self) -> &'a str {
+        self.plain.tags.get(self.tag).map_or("", String::as_str)
     }
 
     fn others(&self) -> impl Iterator<Item = (&'a String, &'a String)> {
