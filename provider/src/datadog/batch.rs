@@ -16,7 +16,7 @@ impl Limits {
 }
 
 /// What each query is counted with besides its own text, as Datadog's agent does.
-const SEPARATOR: usize = 16;
+pub(super) const SEPARATOR: usize = 16;
 
 /// Splits `items`, each with the text of a query, into requests, in their order. A query that alone
 /// is over the limit goes alone: Datadog's answer to it says more than we could.
@@ -44,7 +44,7 @@ pub fn split<T>(
 }
 
 /// The length of `text` in a URL's query string (`application/x-www-form-urlencoded`).
-fn escaped_length(text: &str) -> usize {
+pub(super) fn escaped_length(text: &str) -> usize {
     url::form_urlencoded::byte_serialize(text.as_bytes()).map(str::len).sum()
 }
 
