@@ -63,6 +63,19 @@ fn new_demand_asks_only_for_what_was_never_answered() {
 }
 
 #[test]
+fn a_metric_whose_question_another_one_has_asked_knows_the_answer_at_once() {
+    let mut state = state();
+    state.set_demand(&demand(&[("a", "m")]), at(50));
+    let refused = Arc::new(Error::Rejected { message: "no".into() });
+    state.record(at(100), vec![(query("m"), Err(refused))]);
+    // A refused query is asked rarely; the newcomer must not seem to wait for its first answer.
+    state.set_demand(&demand(&[("a", "m"), ("b", "m")]), at(110));
+    let entry = entry_of(&state, "b", "m");
+    assert!(matches!(entry.last, Some((asked, Outcome::Failed(_))) if asked == at(100)));
+    assert_eq!(entry.since, at(110));
+}
+
+#[test]
 fn the_strictest_and_oldest_of_those_who_share_a_query_decide_about_it() {
     let mut builder = Builder::default();
     for (namespace, age, created) in [("a", 300, 20), ("b", 150, 10), ("c", 90, 30)] {
