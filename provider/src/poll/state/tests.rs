@@ -7,6 +7,8 @@ use crate::{
     testing::{DEFAULTS, WINDOW, hpa, key},
 };
 
+mod upstream;
+
 fn state() -> State {
     State::new(DEFAULTS)
 }
