@@ -1,7 +1,8 @@
 //! Asks Datadog: the only outgoing HTTP of the provider.
 //!
-//! [`client`] sends one request, [`batch`] (pure) says which queries share one, [`ask`] isolates a
-//! query that Datadog refuses, so that it does not take the others of its request with it.
+//! [`client`] puts a question to one of the [`endpoints`], with retries and the [`keys`] of the
+//! moment; [`batch`] (pure) says which queries share one; [`ask`] isolates a query that Datadog
+//! refuses, so that it does not take the others of its request with it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +13,10 @@ use crate::{metrics::Metrics, query::Query, sample::Point};
 pub mod batch;
 pub mod client;
 pub mod coalesce;
+pub mod endpoints;
 pub mod error;
+pub mod keys;
+mod retry;
 mod wire;
 
 pub use client::Client;
@@ -52,9 +56,10 @@ pub struct Exchange {
     pub endpoint: Arc<str>,
     /// HTTP requests that it took, retries and other endpoints included.
     pub requests: u32,
-    /// The budget of the account behind `endpoint`, where the answer told it.
+    /// The budget of the account behind `endpoint`, where the last answer told it.
     pub rate_limit: Option<RateLimit>,
-    /// Our clock minus Datadog's, from the header `Date`: exact to a second.
+    /// Our clock minus Datadog's, from the header `Date`: whole seconds, exact to one. `None` also
+    /// where the exchange took too long to tell.
     pub clock_skew: Option<SignedDuration>,
 }
 
@@ -78,7 +83,7 @@ pub async fn ask(
         if batch.is_empty() {
             continue;
         }
-        let result = client.query(&batch, now, window).await;
+        let result = client.ask(&batch, now, window).await.result;
         metrics.datadog_request(result.as_ref().err());
         match result {
             Ok(series) => answers.extend(batch.into_iter().zip(series.into_iter().map(Ok))),
