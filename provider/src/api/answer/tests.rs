@@ -68,7 +68,7 @@ fn a_fresh_sample_is_served_with_its_own_time_and_window() {
 fn a_fresh_sample_is_served_whatever_the_last_call_said() {
     for outcome in [
         rate_limited(),
-        failed(Error::Rejected { message: "no".into() }),
+        failed(Error::Rejected { status: 400, message: "no".into() }),
         Outcome::NoSeries,
         Outcome::SeveralSeries(2),
     ] {
@@ -100,7 +100,7 @@ fn before_the_first_answer_a_request_may_wait() {
 
 #[test]
 fn a_query_that_datadog_rejects_is_the_users_to_mend() {
-    let rejected = failed(Error::Rejected { message: "Error parsing query".into() });
+    let rejected = failed(Error::Rejected { status: 400, message: "Error parsing query".into() });
     let (code, message) = refused(entry(None, rejected), at(0));
     assert_eq!(code, 422);
     insta::assert_snapshot!(message, @"Datadog rejects the query: Error parsing query (query sum:nginx.net.request_per_s{kube_container_name:nginx}.rollup(30))");
