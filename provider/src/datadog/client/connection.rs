@@ -104,26 +104,32 @@ impl Connection {
         let deadline = Instant::now() + self.timeout;
         let parameters = parameters(queries, now, window);
         let mut keys = self.keys.current();
-        let mut requests = 0;
         let mut has_new_keys = false;
+        let mut requests = 0;
+        let mut before: Option<Reply> = None;
         loop {
-            let reply = self.request(&parameters, queries.len(), &keys, deadline).await;
+            let mut reply = self.request(&parameters, queries.len(), &keys, deadline).await;
             requests += 1;
-            let left = deadline.saturating_duration_since(Instant::now());
+            if let (Err(Error::Timeout { .. }), Some(before)) = (&reply.result, before.take()) {
+                // It only had what was left of the time: the failure before it says more.
+                reply = before;
+            }
             match &reply.result {
                 Err(Error::Forbidden { .. }) if !has_new_keys => {
                     self.keys.reload().await;
                     let current = self.keys.current();
                     has_new_keys = !current.same_as(&keys);
-                    keys = current;
                     if has_new_keys {
+                        keys = current;
                         continue;
                     }
                 }
                 Err(error) if error.is_retriable() => {
+                    let left = deadline.saturating_duration_since(Instant::now());
                     if let Some(pause) = retry::pause(requests, left, fastrand::f64()) {
                         tracing::debug!(%error, ?pause, "request failed, sending it once more");
                         sleep(pause).await;
+                        before = Some(reply);
                         continue;
                     }
                 }
