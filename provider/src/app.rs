@@ -73,7 +73,7 @@ async fn start_external_metrics(
 ) -> anyhow::Result<ExternalMetrics> {
     let settings = &args.external_metrics;
     let endpoint = args.datadog.query_endpoint()?;
-    let client = Client::new(&endpoint, args.datadog.keys()?, args.datadog.query_timeout)?;
+    let client = Client::of(args.datadog.endpoints()?, args.datadog.query_timeout)?;
     let config = poll::Config {
         refresh_period: settings.refresh_period,
         defaults: query::Defaults {
@@ -106,6 +106,13 @@ async fn start_external_metrics(
         let stop = stop.clone();
         async move {
             demand::watch::run(kube, watched, demand_sender, stop).await;
+            Ok(())
+        }
+    });
+    tasks.spawn("watch of key files", {
+        let (client, stop) = (client.clone(), stop.clone());
+        async move {
+            client.watch_keys(stop).await;
             Ok(())
         }
     });
