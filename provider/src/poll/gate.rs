@@ -198,7 +198,7 @@ mod tests {
             reset: Duration::from_secs(40),
         };
         gate.observe(&Exchange { rate_limit: Some(used_up), ..exchange(Ok(())) }, now);
-        assert_eq!(gate.passage(now), Passage::Closed(Some(now + Duration::from_secs(40))));
+        assert_eq!(gate.passage(now), Passage::Closed(Some(now + Duration::from_secs(41))));
         assert!(matches!(**gate.trouble().unwrap(), Error::RateLimited { .. }));
     }
 }
