@@ -125,6 +125,13 @@ fn text(plain: &Plain, tag: &str, list: &str) -> String {
     format!("{}:{metric}{{{scope}}} by {{{tag}}}.rollup({rollup})", aggregator.as_str())
 }
 
+impl Split {
+    /// Whether the answer holds so much that nobody wants that the queries had better go alone.
+    pub fn too_many_strangers(&self) -> bool {
+        false
+    }
+}
+
 impl Unit {
     /// The question.
     pub fn ask(&self) -> &Ask {
