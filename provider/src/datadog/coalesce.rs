@@ -77,7 +77,7 @@ fn coalesce_window(asks: &[Ask], limits: Limits) -> Vec<Unit> {
 }
 
 fn requests(units: &[Unit], limits: Limits) -> usize {
-    split(units.iter().map(|unit| unit.ask().query.clone()), limits).len()
+    split(units, |unit| unit.ask().query.as_str(), limits).len()
 }
 
 /// Groups with lists that leave room for others; what would be alone in a group stays alone.
@@ -123,13 +123,6 @@ fn text(plain: &Plain, tag: &str, list: &str) -> String {
     let scope = terms.join(" AND ");
     let Plain { aggregator, metric, rollup, .. } = plain;
     format!("{}:{metric}{{{scope}}} by {{{tag}}}.rollup({rollup})", aggregator.as_str())
-}
-
-impl Split {
-    /// Whether the answer holds so much that nobody wants that the queries had better go alone.
-    pub fn too_many_strangers(&self) -> bool {
-        false
-    }
 }
 
 impl Unit {

@@ -251,7 +251,7 @@ fn units(asks: Vec<Ask>, settings: &Settings, apart: &HashSet<Ask>) -> Vec<Unit>
         return asks.into_iter().map(Unit::Alone).collect();
     }
     let (alone, together): (Vec<_>, Vec<_>) = asks.into_iter().partition(|ask| apart.contains(ask));
-    let mut units = coalesce(&together);
+    let mut units = coalesce(&together, settings.limits);
     units.extend(alone.into_iter().map(Unit::Alone));
     units
 }

@@ -1,187 +1,11 @@
 //! The engine against a simulated Datadog and a simulated clock: hours pass in milliseconds.
 
-use std::collections::BTreeMap;
-
 use super::*;
-use crate::{
-    datadog::{RateLimit, batch::Limits},
-    demand::{Autoscaler, Builder, MetricKey, Source},
-    query::Overrides,
-    store::{Entry, Outcome},
-    testing::{DEFAULTS, hpa, key},
-};
+use crate::store::Outcome;
 
-const REFRESH: Duration = Duration::from_secs(30);
-const LATENCY: Duration = Duration::from_millis(50);
+mod world;
 
-fn seconds(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-/// What went out, and when since the start.
-#[derive(Debug, Clone)]
-struct Sent {
-    at: Duration,
-    queries: Vec<String>,
-    /// HTTP 429 came back.
-    refused: bool,
-}
-
-struct World {
-    engine: Engine,
-    start: Instant,
-    wall: Timestamp,
-    elapsed: Duration,
-    under_way: Vec<(Duration, Call)>,
-    sent: Vec<Sent>,
-    most_in_flight: usize,
-}
-
-impl World {
-    fn new() -> Self {
-        let settings = Settings { refresh: REFRESH, limits: Limits::DATADOG, coalesce: false };
-        Self {
-            engine: Engine::new(settings, DEFAULTS, 10),
-            start: Instant::now(),
-            wall: Timestamp::from_second(1_700_000_000).unwrap(),
-            elapsed: Duration::ZERO,
-            under_way: Vec::new(),
-            sent: Vec::new(),
-            most_in_flight: 0,
-        }
-    }
-
-    fn now(&self) -> (Timestamp, Instant) {
-        (self.wall + self.elapsed, self.start + self.elapsed)
-    }
-
-    fn want(&mut self, metrics: usize) {
-        let mut builder = Builder::default();
-        for n in 0..metrics {
-            let created = Timestamp::from_second(i64::try_from(n).unwrap()).ok();
-            let by = Autoscaler { created, ..hpa("default", "hpa") };
-            let (source, overrides) = (Source::Selector, Overrides::default());
-            builder.add(metric(n), format!("m{n:05}"), source, overrides, by);
-        }
-        let (wall, now) = self.now();
-        self.engine.set_demand(&Arc::new(builder.build()), wall, now);
-    }
-
-    /// Lets time pass until `until` since the start; `datadog` gives each call's answer.
-    fn run(&mut self, until: Duration, mut datadog: impl FnMut(&[String], Duration) -> Exchange) {
-        loop {
-            let (wall, now) = self.now();
-            let wake = match self.engine.next(wall, now) {
-                Next::Call(call) => {
-                    let queries =
-                        call.units.iter().map(|unit| unit.ask().query.to_string()).collect();
-                    self.sent.push(Sent { at: self.elapsed, queries, refused: false });
-                    self.under_way.push((self.elapsed + LATENCY, call));
-                    self.most_in_flight = self.most_in_flight.max(self.under_way.len());
-                    continue;
-                }
-                Next::Wait(at) => at.map(|at| at - self.start),
-            };
-            let answer = self.under_way.first().map(|(at, _)| *at);
-            let Some(next) = [wake, answer].into_iter().flatten().min() else { break };
-            assert!(next > self.elapsed || Some(next) == answer, "the engine does not move on");
-            if next > until {
-                break;
-            }
-            self.elapsed = next;
-            if answer == Some(next) {
-                let (_, call) = self.under_way.remove(0);
-                let queries: Vec<String> =
-                    call.units.iter().map(|unit| unit.ask().query.to_string()).collect();
-                let exchange = datadog(&queries, self.elapsed);
-                if matches!(exchange.result, Err(Error::RateLimited { .. })) {
-                    self.sent.iter_mut().rev().find(|s| s.queries == queries).unwrap().refused =
-                        true;
-                }
-                let (wall, now) = self.now();
-                self.engine.answered(call, exchange, wall, now, 0.5);
-            }
-        }
-        self.elapsed = until;
-    }
-
-    fn entry(&self, n: usize) -> Arc<Entry> {
-        self.engine.snapshot(self.now().1).get(&metric(n)).unwrap().1.clone()
-    }
-
-    /// How many of the first `metrics` have a fresh sample now.
-    fn fresh(&self, metrics: usize) -> usize {
-        let snapshot = self.engine.snapshot(self.now().1);
-        let fresh = |n| snapshot.get(&metric(n)).unwrap().1.fresh(self.now().0).is_some();
-        (0..metrics).filter(|n| fresh(*n)).count()
-    }
-
-    fn calls_between(&self, from: u64, to: u64) -> usize {
-        self.sent.iter().filter(|s| s.at >= seconds(from) && s.at < seconds(to)).count()
-    }
-}
-
-fn metric(n: usize) -> MetricKey {
-    key("default", &format!("m{n:05}"))
-}
-
-/// A good answer: each query has a series whose newest complete bucket is the last but one.
-fn values(queries: &[String], elapsed: Duration) -> Exchange {
-    let second = 1_700_000_000 + elapsed.as_secs();
-    let points = [3, 2, 1, 0].map(|back| {
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-        let at = ((second / 30 - back) * 30 * 1000) as f64;
-        (at, Some(1.0))
-    });
-    let series = || vec![Series { points: points.to_vec(), scope: "*".into(), tags: vec![] }];
-    exchange(Ok(queries.iter().map(|_| series()).collect()), None)
-}
-
-fn exchange(result: Result<Vec<Vec<Series>>, Error>, rate_limit: Option<RateLimit>) -> Exchange {
-    Exchange {
-        result,
-        endpoint: "https://api.datadoghq.com".into(),
-        requests: 1,
-        rate_limit,
-        clock_skew: None,
-    }
-}
-
-fn rejected() -> Exchange {
-    exchange(Err(Error::Rejected { message: "Error parsing query".into() }), None)
-}
-
-fn down() -> Exchange {
-    exchange(Err(Error::Status { status: 503, message: "down".into() }), None)
-}
-
-/// Datadog's own limiter: fixed windows of an hour, aligned to the start of the simulation.
-struct Limiter {
-    limit: u32,
-    used: BTreeMap<u64, u32>,
-}
-
-impl Limiter {
-    fn new(limit: u32) -> Self {
-        Self { limit, used: BTreeMap::new() }
-    }
-
-    fn answer(&mut self, queries: &[String], elapsed: Duration) -> Exchange {
-        let used = self.used.entry(elapsed.as_secs() / 3600).or_default();
-        let over = *used >= self.limit;
-        *used += u32::from(!over);
-        let limit = RateLimit {
-            limit: self.limit,
-            period: seconds(3600),
-            remaining: self.limit - *used,
-            reset: seconds(3600 - elapsed.as_secs() % 3600),
-        };
-        if over {
-            return exchange(Err(Error::RateLimited { reset: Some(limit.reset) }), Some(limit));
-        }
-        Exchange { rate_limit: Some(limit), ..values(queries, elapsed) }
-    }
-}
+use world::*;
 
 #[test]
 fn new_metrics_are_asked_at_once_in_full_batches_and_then_once_a_period() {
@@ -355,4 +179,41 @@ fn what_does_not_fit_is_left_out_whole_and_the_others_stay_fresh() {
     }
     assert!(world.sent.iter().all(|sent| !sent.refused));
     assert!(matches!(world.entry(2999).last, Some((_, Outcome::Shed(_)))));
+}
+
+#[test]
+fn queries_that_differ_in_one_tag_are_asked_as_one_and_answered_each() {
+    let mut world = World::grouped(100);
+    world.run(seconds(5), |queries, elapsed| hosts(queries, elapsed, "", |_| false));
+    assert_eq!(world.sent.len(), 1);
+    assert!(world.sent[0].queries.iter().all(|query| query.contains("host IN (")));
+    let snapshot = world.engine.snapshot(world.now().1);
+    assert!(snapshot.iter().all(|(_, _, entry)| entry.fresh(world.now().0).is_some()));
+}
+
+#[test]
+fn a_group_that_is_missing_is_asked_alone_once_before_it_counts_as_no_series() {
+    let mut world = World::grouped(100);
+    world.run(seconds(5), |queries, elapsed| hosts(queries, elapsed, "h042", |_| false));
+    let sent: Vec<_> = world.sent.iter().map(|sent| sent.queries.clone()).collect();
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent[1], ["sum:m{host:h042}.rollup(30)"]);
+    let snapshot = world.engine.snapshot(world.now().1);
+    let (_, entry) = snapshot.get(&host(42)).unwrap();
+    assert!(matches!(entry.last, Some((_, Outcome::NoSeries))));
+    world.run(seconds(65), |queries, elapsed| hosts(queries, elapsed, "h042", |_| false));
+    assert_eq!(world.sent.len(), 4, "known to be absent: no more calls for it");
+}
+
+#[test]
+fn a_group_that_datadog_refuses_is_asked_one_by_one_at_once() {
+    let mut world = World::grouped(100);
+    let grouped = |query: &str| query.contains(" by ");
+    world.run(seconds(5), |queries, elapsed| hosts(queries, elapsed, "", grouped));
+    let snapshot = world.engine.snapshot(world.now().1);
+    assert!(snapshot.iter().all(|(_, _, entry)| entry.fresh(world.now().0).is_some()));
+    world.sent.clear();
+    world.run(seconds(605), |queries, elapsed| hosts(queries, elapsed, "", grouped));
+    assert!(world.sent.iter().flat_map(|sent| &sent.queries).all(|query| !grouped(query)));
+    assert!(world.sent.len() <= 61, "{}: 3 calls in each of 20 periods", world.sent.len());
 }
