@@ -77,7 +77,7 @@ fn config(args: &Args) -> Config {
         },
         batch: Limits::DATADOG,
         max_parallel: args.parallel,
-        // coalesce: args.coalesce,
+        coalesce: args.coalesce,
     }
 }
 
