@@ -54,7 +54,7 @@ impl Gate {
         }
     }
 
-    pub(super) fn passage(&mut self, now: Instant) -> Passage {
+    pub(super) fn passage(&self, now: Instant) -> Passage {
         if self.in_flight >= self.max_parallel {
             return Passage::Closed(None);
         }
@@ -65,11 +65,7 @@ impl Gate {
             _ => {}
         }
         match self.budget.allows(self.in_flight, now) {
-            Allowance::NotBefore(at) => {
-                let reset = Some(at - now);
-                self.trouble.get_or_insert_with(|| Arc::new(Error::RateLimited { reset }));
-                Passage::Closed(Some(at))
-            }
+            Allowance::NotBefore(at) => Passage::Closed(Some(at)),
             Allowance::Calls(0) => Passage::Closed(None),
             Allowance::Calls(_) => Passage::Open,
         }
@@ -93,6 +89,10 @@ impl Gate {
         if exchange.result.as_ref().err().is_none_or(Error::is_about_a_query) {
             self.outage = None;
             self.trouble = None;
+        }
+        if let Some(used_up) = exchange.rate_limit.filter(|limit| limit.remaining == 0) {
+            let reset = Some(used_up.reset);
+            self.trouble.get_or_insert_with(|| Arc::new(Error::RateLimited { reset }));
         }
     }
 

@@ -42,15 +42,27 @@ impl State {
             self.snapshot.iter().map(|(key, _, entry)| (key, entry)).collect();
         let entries: Vec<Arc<Entry>> = demand
             .iter()
-            .map(|(key, wanted)| entry(before.get(key).copied(), key, wanted, &self.defaults, now))
+            .map(|(key, wanted)| {
+                let resolved = resolve(key, wanted, &self.defaults);
+                let before = before.get(key).copied();
+                let known = before.filter(|before| before.ask == resolved.ask);
+                entry(known.or_else(|| self.of_ask(&resolved)), before, wanted, resolved, now)
+            })
             .collect();
-        self.asks.clear();
+        let mut asks: BTreeMap<Ask, Vec<usize>> = BTreeMap::new();
         for (position, entry) in entries.iter().enumerate() {
             if let Ok(ask) = &entry.ask {
-                self.asks.entry(ask.clone()).or_default().push(position);
+                asks.entry(ask.clone()).or_default().push(position);
             }
         }
+        self.asks = asks;
         self.snapshot = Snapshot::new(demand.clone(), &entries);
+    }
+
+    /// An entry of another metric with the same question.
+    fn of_ask(&self, resolved: &Resolved) -> Option<&Arc<Entry>> {
+        let positions = self.asks.get(resolved.ask.as_ref().ok()?)?;
+        self.snapshot.at(*positions.first()?)
     }
 
     pub(super) fn wants_ask(&self, ask: &Ask) -> bool {
@@ -129,40 +141,42 @@ impl State {
     }
 }
 
+/// The entry for `resolved`. `known` is one with the same question, `before` the one of the same
+/// metric.
 fn entry(
+    known: Option<&Arc<Entry>>,
     before: Option<&Arc<Entry>>,
-    key: &MetricKey,
     wanted: &Wanted,
-    defaults: &Defaults,
+    resolved: Resolved,
     now: Timestamp,
 ) -> Arc<Entry> {
-    let Resolved { ask, rollup, age_limit, fallback } = resolve(key, wanted, defaults);
-    let fresh = Entry {
+    let Resolved { ask, rollup, age_limit, fallback } = resolved;
+    let since = before.map_or(now, |before| before.since);
+    let new = Entry {
         ask,
         rollup,
         age_limit,
         fallback,
-        since: before.map_or(now, |before| before.since),
+        since,
         sample: None,
         last: None,
         last_error: None,
     };
-    match before {
+    match known {
         // What was asked before answers for the new limits, too.
-        Some(before) if before.ask == fresh.ask => {
-            let unchanged =
-                (before.age_limit, before.fallback) == (fresh.age_limit, fresh.fallback);
-            if unchanged {
-                return before.clone();
+        Some(known) => {
+            let limits = |entry: &Entry| (entry.age_limit, entry.fallback, entry.since);
+            if limits(known) == limits(&new) {
+                return known.clone();
             }
-            let Entry { sample, last, last_error, .. } = Entry::clone(before);
-            Arc::new(Entry { sample, last, last_error, ..fresh })
+            let Entry { sample, last, last_error, .. } = Entry::clone(known);
+            Arc::new(Entry { sample, last, last_error, ..new })
         }
-        _ => {
-            if let (Err(error), Some(by)) = (&fresh.ask, wanted.by.first()) {
+        None => {
+            if let (Err(error), Some(by)) = (&new.ask, wanted.by.first()) {
                 tracing::warn!(autoscaler = %by, %error, "metric cannot be asked for");
             }
-            Arc::new(fresh)
+            Arc::new(new)
         }
     }
 }

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::query::Query;
 
@@ -144,4 +146,30 @@ fn a_new_plan_knows_when_its_queries_were_asked() {
     let asked = wanted.iter().map(|want| (want.ask.clone(), now)).collect();
     let plan = Plan::new(wanted, &SETTINGS, &asked, &HashSet::new(), None);
     assert_eq!(plan.next(now).unwrap().1, now + REFRESH);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn property_test_each_query_is_in_one_batch_or_left_out_and_the_calls_fit(
+        count in 0usize..300,
+        longest in prop::collection::vec(20u64..200, 300),
+        calls in 1u32..3000,
+    ) {
+        let mut wanted = wants(count, seconds(60));
+        for (want, longest) in wanted.iter_mut().zip(longest) {
+            want.longest_period = seconds(longest);
+        }
+        let mut all: Vec<Ask> = wanted.iter().map(|want| want.ask.clone()).collect();
+        let plan = plan(wanted, Some(hourly(calls)));
+        let members = plan.batches.iter().flat_map(|batch| &batch.units).flat_map(Unit::members);
+        let mut found: Vec<Ask> = members.chain(&plan.shed).cloned().collect();
+        all.sort();
+        found.sort();
+        prop_assert_eq!(all, found);
+        prop_assert!(plan.calls_per_second() * 3600.0 <= f64::from(calls) + 1e-6);
+        prop_assert!(plan.period >= REFRESH);
+        prop_assert_eq!(plan.shortage.is_some(), !plan.shed.is_empty());
+    }
 }

@@ -7,6 +7,8 @@ use crate::{
     testing::{DEFAULTS, WINDOW, hpa, key},
 };
 
+mod upstream;
+
 fn state() -> State {
     State::new(DEFAULTS)
 }
@@ -60,6 +62,19 @@ fn new_demand_asks_only_for_what_was_never_answered() {
     assert_eq!(value(&state, "a", "m"), Some(1.0), "what stays keeps its sample");
     let since = entry_of(&state, "a", "m").since;
     assert_eq!(since, at(50), "and has been wanted since then");
+}
+
+#[test]
+fn a_metric_whose_question_another_one_has_asked_knows_the_answer_at_once() {
+    let mut state = state();
+    state.set_demand(&demand(&[("a", "m")]), at(50));
+    let refused = Arc::new(Error::Rejected { message: "no".into() });
+    state.record(at(100), vec![(query("m"), Err(refused))]);
+    // A refused query is asked rarely; the newcomer must not seem to wait for its first answer.
+    state.set_demand(&demand(&[("a", "m"), ("b", "m")]), at(110));
+    let entry = entry_of(&state, "b", "m");
+    assert!(matches!(entry.last, Some((asked, Outcome::Failed(_))) if asked == at(100)));
+    assert_eq!(entry.since, at(110));
 }
 
 #[test]
