@@ -69,6 +69,11 @@ impl Apiserver {
         state.settle();
     }
 
+    /// As kube-apiserver does for a kind that it does not know: without a Status.
+    fn unknown(&self, path: &'static str) {
+        self.answer(path, false, 404, "404 page not found".into());
+    }
+
     fn list(&self, path: &'static str, items: &[Value]) {
         let body = json!({"kind": "List", "metadata": {"resourceVersion": "1"}, "items": items});
         self.answer(path, false, 200, body);
@@ -103,7 +108,11 @@ impl State {
                 .position(|(path, watch, ..)| *path == request.uri().path() && *watch == is_watch);
             match found.and_then(|position| answers.remove(position)) {
                 Some((_, _, code, body)) => {
-                    let body = Body::from(format!("{body}\n").into_bytes());
+                    let body = match body {
+                        Value::String(text) => format!("{text}\n"),
+                        body => format!("{body}\n"),
+                    };
+                    let body = Body::from(body.into_bytes());
                     respond.send_response(Response::builder().status(code).body(body).unwrap());
                 }
                 None => rest.push((request, respond)),
@@ -245,8 +254,8 @@ async fn demand_waits_for_the_first_list_of_every_kind_and_follows_them_all() {
 async fn a_missing_crd_holds_nothing_up_and_is_found_when_it_is_installed() {
     let (apiserver, client) = Apiserver::start();
     for _ in 0..20 {
-        apiserver.refuse(WPAS, 404, "NotFound");
-        apiserver.refuse(DATADOG_METRICS, 404, "NotFound");
+        apiserver.unknown(WPAS);
+        apiserver.unknown(DATADOG_METRICS);
     }
     let mut watching = Watching::start(client, "", true);
     apiserver.list(HPAS, &[hpa("a", "depth"), hpa("b", "datadogmetric@web:requests")]);
@@ -265,6 +274,22 @@ async fn a_missing_crd_holds_nothing_up_and_is_found_when_it_is_installed() {
     watching.until(&["age", &watching.metrics().unwrap()[1]]).await;
     apiserver.list(DATADOG_METRICS, &[datadog_metric("requests", "sum:m{*}")]);
     watching.until(&["age", "sum:m{*}"]).await;
+    watching.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn missing_rights_are_said_where_they_matter() {
+    let (apiserver, client) = Apiserver::start();
+    apiserver.refuse(DATADOG_METRICS, 403, "Forbidden");
+    apiserver.list(WPAS, &[]);
+    let mut watching = Watching::start(client, "", true);
+    apiserver.list(HPAS, &[hpa("a", "datadogmetric@web:requests")]);
+    watching
+        .until(&["DatadogMetric web/requests cannot be read: \
+                 /apis/datadoghq.com/v1alpha1/datadogmetrics: Forbidden (HTTP 403): give the \
+                 provider's ClusterRole list and watch, as \
+                 manifests/cluster-agent/rbac-cluster-agent.yaml does"])
+        .await;
     watching.end().await;
 }
 

@@ -187,12 +187,19 @@ where
 
 /// What to do about it, and whether kube-apiserver knows no such kind.
 fn explain(watched: Watched, error: &watcher::Error) -> (String, bool) {
+    use watcher::Error::{InitialListFailed, WatchStartFailed};
     let status = match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status)) => Some(status),
+        InitialListFailed(kube::Error::Api(status))
+        | WatchStartFailed(kube::Error::Api(status)) => Some(status),
         _ => None,
     };
-    let is_gone = status.is_some_and(|status| status.is_not_found());
-    let is_forbidden = status.is_some_and(|status| status.is_forbidden());
+    // By the code: a kind that is unknown gives a text, not a Status with a reason.
+    let is = |code| status.is_some_and(|status| status.code == code);
+    let (is_gone, is_forbidden) = (is(404), is(403));
+    let said = match status {
+        Some(status) => format!("{} (HTTP {})", status.message, status.code),
+        None => error.to_string(),
+    };
     let reason = match (watched, is_gone, is_forbidden) {
         (Watched::DatadogMetrics, true, _) => {
             "the cluster has no DatadogMetrics, install manifests/datadogmetric-crd.yaml".to_owned()
@@ -203,10 +210,10 @@ fn explain(watched: Watched, error: &watcher::Error) -> (String, bool) {
                 .to_owned()
         }
         (_, _, true) => format!(
-            "{error}: give the provider's ClusterRole get, list and watch, as \
+            "{said}: give the provider's ClusterRole list and watch, as \
              manifests/cluster-agent/rbac-cluster-agent.yaml does"
         ),
-        _ => error.to_string(),
+        _ => said,
     };
     (reason, is_gone)
 }

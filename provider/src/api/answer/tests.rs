@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     datadog::Error,
+    demand::{DatadogMetricUse, Demand},
     query::{Fallback, resolve::Unresolvable},
     selector::{Operator, Requirement, Selector},
     store::Asking,
@@ -85,6 +86,46 @@ fn a_metric_that_nobody_wants_is_refused_at_once_with_what_is_wanted_instead() {
     let Answer::Refusal(status) = answer(&other, &snapshot, at(0)) else { panic!() };
     assert_eq!(status.code().as_u16(), 404);
     insta::assert_snapshot!(status.message(), @"no HPA in namespace default wants the external metric nginx.net.request_per_s with selector {}; with another selector it is wanted: {kube_container_name=nginx}");
+}
+
+#[test]
+fn a_datadog_metric_that_nobody_refers_to_is_refused_with_how_to_have_it_asked() {
+    let object = ObjectName { namespace: "web".into(), name: "requests".into() };
+    let key = |name| testing::key("default", name);
+    let used = DatadogMetricUse {
+        key: MetricKey::of(&object),
+        external_metric_name: None,
+        active: false,
+        referenced_by: vec![],
+    };
+    let mut demand = Demand::default();
+    demand.datadog_metrics.insert(object, used);
+    let snapshot = Snapshot::new(Arc::new(demand), vec![]);
+    let refused = |name| match answer(&key(name), &snapshot, at(0)) {
+        Answer::Refusal(status) => (status.code().as_u16(), status.message().to_owned()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        refused("datadogmetric@web:requests"),
+        (
+            404,
+            "no autoscaler refers to DatadogMetric web/requests, so that Datadog is not asked; \
+             annotate it with external-metrics.datadoghq.com/always-active=true to have it asked \
+             nonetheless"
+                .to_owned()
+        )
+    );
+    assert_eq!(
+        refused("datadogmetric@web:request"),
+        (
+            404,
+            "no autoscaler refers to DatadogMetric web/request, and it is not among the \
+             DatadogMetrics that the provider reads"
+                .to_owned()
+        )
+    );
+    let (code, message) = refused("datadogmetric@web");
+    assert!(code == 404 && message.contains("write datadogmetric@NAMESPACE:NAME"), "{message}");
 }
 
 #[test]
