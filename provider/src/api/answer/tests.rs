@@ -100,7 +100,7 @@ fn a_datadog_metric_that_nobody_refers_to_is_refused_with_how_to_have_it_asked()
     };
     let mut demand = Demand::default();
     demand.datadog_metrics.insert(object, used);
-    let snapshot = Snapshot::new(Arc::new(demand), vec![]);
+    let snapshot = Snapshot::new(Arc::new(demand), &[]);
     let refused = |name| match answer(&key(name), &snapshot, at(0)) {
         Answer::Refusal(status) => (status.code().as_u16(), status.message().to_owned()),
         other => panic!("{other:?}"),
