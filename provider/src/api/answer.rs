@@ -35,14 +35,17 @@ pub fn answer(key: &MetricKey, snapshot: &Snapshot, now: Timestamp) -> Answer {
     if let Some(value) = sampled.or_else(|| fallback(key, wanted, entry, now)) {
         return Answer::Value(value);
     }
+    without_value(entry, now).map_or(Answer::NotAskedYet, Answer::Refusal)
+}
+
+/// Why there is no fresh value of `entry`, which has none; nothing while it was not asked yet.
+pub fn without_value(entry: &Entry, now: Timestamp) -> Option<Status> {
     let ask = match &entry.ask {
         Ok(ask) => ask,
-        Err(error) => return Answer::Refusal(Status::unprocessable(error.to_string())),
+        Err(error) => return Some(Status::unprocessable(error.to_string())),
     };
-    match &entry.last {
-        None => Answer::NotAskedYet,
-        Some((_, outcome)) => Answer::Refusal(refusal(outcome, ask, entry, now)),
-    }
+    let (_, outcome) = entry.last.as_ref()?;
+    Some(refusal(outcome, ask, entry, now))
 }
 
 /// The words while [`Answer::NotAskedYet`] holds and nobody waits any longer.
