@@ -28,6 +28,8 @@ pub mod api;
 pub mod quantity;
 pub mod serve;
 
+pub mod write;
+
 pub mod app;
 pub mod metrics;
 pub mod shutdown;
