@@ -142,8 +142,7 @@ impl Plan {
         let Some(event) = said.and_then(|said| said.event(reason)) else {
             return Some((news, reason));
         };
-        let (pause, rank) =
-            if last == reason { (REPEAT, Rank::Repeated) } else { (PAUSE, news) };
+        let (pause, rank) = if last == reason { (REPEAT, Rank::Repeated) } else { (PAUSE, news) };
         (now.duration_since(event.at) >= pause).then_some((rank, reason))
     }
 

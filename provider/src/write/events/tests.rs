@@ -65,7 +65,8 @@ async fn what_was_said_is_counted_up_and_made_anew_once_it_is_gone() {
 
 #[tokio::test]
 async fn a_refusal_is_not_tried_again_and_an_apiserver_that_is_away_is() {
-    for (code, tried_again) in [(403, false), (422, false), (404, false), (429, true), (500, true)] {
+    for (code, tried_again) in [(403, false), (422, false), (404, false), (429, true), (500, true)]
+    {
         let (_, plan, result) = requests(Plan::default(), at(0), &[code]).await;
         assert_eq!(result.is_err(), tried_again, "{code}");
         let last = Some((at(0), Outcome::NoSeries));

@@ -23,13 +23,12 @@ fn down() -> Outcome {
 
 /// A world of metrics m0, m1, …, each of an HPA `hpa` of its own namespace, with what was said last.
 fn world(outcomes: &[Outcome]) -> Snapshot {
-    let keys: Vec<_> =
-        (0..outcomes.len()).map(|i| (key(&format!("ns{i:05}"), "m"), "m")).collect();
+    let keys: Vec<_> = (0..outcomes.len()).map(|i| (key(&format!("ns{i:05}"), "m"), "m")).collect();
     let entries = outcomes.iter().map(|outcome| {
         let sample = outcome.is_sample().then_some(Sample { value: 1.0, at: at(0) });
         let age_limit = std::time::Duration::from_secs(1_000_000);
         let last = Some((at(0), outcome.clone()));
-        Arc::new(Entry { sample, age_limit, last, ..entry("avg:m{*}.rollup(30)") })
+        Arc::new(Entry { age_limit, sample, last, ..entry("avg:m{*}.rollup(30)") })
     });
     Snapshot::new(demand(keys), entries.collect())
 }
