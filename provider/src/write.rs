@@ -5,7 +5,7 @@
 //! decides anew: no queue, so that nothing grows and nothing old is written, however long
 //! kube-apiserver is away and however many autoscalers are in trouble.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::Client;
@@ -57,13 +57,14 @@ pub async fn run(
     let statuses = config.datadog_metrics.then(|| statuses::Statuses::new(client.clone(), &config));
     let autogen = (config.datadog_metrics && config.autogen)
         .then(|| autogen::Autogen::new(client, config.namespace.clone()));
-    let all = async {
+    // Boxed: the futures of requests are large, and this one lives as long as the provider.
+    let all = Box::pin(async {
         tokio::join!(
             drive(Some(events), store.clone()),
             drive(statuses, store.clone()),
-            drive(autogen, store.clone()),
+            drive(autogen, store),
         )
-    };
+    });
     stop.run_until_cancelled(all).await;
 }
 
@@ -169,12 +170,14 @@ struct Complaint {
 }
 
 impl Complaint {
-    fn refused(&mut self, what: &str, object: &dyn std::fmt::Display, status: &kube::core::Status) {
+    fn refused(&mut self, what: &str, object: &dyn fmt::Display, status: &kube::core::Status) {
         let error = &status.message;
-        if self.said {
-            tracing::debug!(%object, error, "{what} refused by kube-apiserver");
-        } else {
-            tracing::warn!(%object, error, "{what} refused by kube-apiserver, see ClusterRole dca");
+        match (self.said, status.code) {
+            (true, _) => tracing::debug!(what, %object, error, "write refused by kube-apiserver"),
+            (false, 403) => {
+                tracing::warn!(what, %object, error, "right to write is missing, see ClusterRole dca");
+            }
+            (false, _) => tracing::warn!(what, %object, error, "write refused by kube-apiserver"),
         }
         self.said = true;
     }

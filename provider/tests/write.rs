@@ -146,7 +146,30 @@ async fn an_event_says_what_the_api_says_and_another_that_it_is_well_again() {
     seen.body["eventTime"] = json!("now");
     let name = seen.body["metadata"]["name"].take();
     assert!(name.as_str().unwrap().starts_with("nginxext."), "{name}");
-    insta::assert_json_snapshot!(seen.body, @"");
+    insta::assert_json_snapshot!(seen.body, @r#"
+    {
+      "action": "ServeExternalMetric",
+      "apiVersion": "events.k8s.io/v1",
+      "eventTime": "now",
+      "kind": "Event",
+      "metadata": {
+        "name": null,
+        "namespace": "default"
+      },
+      "note": "Returned series slice empty: Datadog has no series for avg:m{*}.rollup(30) in the last 300s, check the metric's name and tags",
+      "reason": "NoSeries",
+      "regarding": {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "name": "nginxext",
+        "namespace": "default",
+        "uid": "uid-of-nginxext"
+      },
+      "reportingController": "datadog-cluster-agent",
+      "reportingInstance": "dca-0",
+      "type": "Warning"
+    }
+    "#);
     world.rests().await;
 
     world.store.send_replace(Arc::new(snapshot(demand(&["m"]), &Outcome::Sampled)));
@@ -235,7 +258,46 @@ async fn a_status_is_read_once_and_written_when_something_changed() {
             }
         }
     }
-    insta::assert_json_snapshot!(seen.body, @"");
+    insta::assert_json_snapshot!(seen.body, @r#"
+    {
+      "apiVersion": "datadoghq.com/v1alpha1",
+      "kind": "DatadogMetric",
+      "metadata": {
+        "name": "requests",
+        "namespace": "default"
+      },
+      "status": {
+        "autoscalerReferences": "hpa:default/nginxext",
+        "conditions": [
+          {
+            "lastTransitionTime": "2020-01-01T00:00:00Z",
+            "lastUpdateTime": "now",
+            "status": "True",
+            "type": "Active"
+          },
+          {
+            "lastTransitionTime": "now",
+            "lastUpdateTime": "now",
+            "status": "True",
+            "type": "Valid"
+          },
+          {
+            "lastTransitionTime": "now",
+            "lastUpdateTime": "now",
+            "status": "True",
+            "type": "Updated"
+          },
+          {
+            "lastTransitionTime": "now",
+            "lastUpdateTime": "now",
+            "status": "False",
+            "type": "Error"
+          }
+        ],
+        "currentValue": "26.5"
+      }
+    }
+    "#);
 
     world.store.send_replace(Arc::new(snapshot(referenced(), &Outcome::Sampled)));
     world.rests().await;
@@ -260,7 +322,44 @@ async fn an_object_is_made_for_a_query_that_comes_from_a_selector() {
     let path = format!("/apis/datadoghq.com/v1alpha1/namespaces/datadog/datadogmetrics/{name}");
     let params = "?&force=true&fieldManager=datadog-cluster-agent";
     assert_eq!(seen.line, format!("PATCH {path}{params}"));
-    insta::assert_json_snapshot!(seen.body, @"");
+    insta::assert_json_snapshot!(seen.body, @r#"
+    {
+      "apiVersion": "datadoghq.com/v1alpha1",
+      "kind": "DatadogMetric",
+      "metadata": {
+        "name": "dcaautogen-32402d8dfc05cf540928a606d78ed68c0607f7"
+      },
+      "spec": {
+        "externalMetricName": "nginx.net.request_per_s",
+        "query": "avg:nginx.net.request_per_s{*}.rollup(30)"
+      }
+    }
+    "#);
+    world.rests().await;
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_of_an_object_of_our_own_is_that_of_the_metric_of_its_query() {
+    let metric = "nginx.net.request_per_s";
+    let name = "dcaautogen-32402d8dfc05cf540928a606d78ed68c0607f7";
+    let mut demand = demand(&[metric]);
+    let use_ = DatadogMetricUse {
+        key: MetricKey::new("datadog", name, Selector::default()),
+        external_metric_name: Some(metric.into()),
+        active: false,
+        referenced_by: vec![],
+    };
+    let object_name = ObjectName { namespace: "datadog".into(), name: name.into() };
+    demand.datadog_metrics.insert(object_name, use_);
+    let mut world = World::start(snapshot(demand, &Outcome::Sampled), true);
+    let path = format!("/apis/datadoghq.com/v1alpha1/namespaces/datadog/datadogmetrics/{name}");
+    assert_eq!(world.answer(200, &object(&json!(null))).await.line, format!("GET {path}/status"));
+    let seen = world.answer(200, &object(&json!(null))).await;
+    assert!(seen.line.starts_with(&format!("PATCH {path}/status?")), "{}", seen.line);
+    assert_eq!(seen.body["status"]["currentValue"], "26.5");
+    assert_eq!(seen.body["status"]["autoscalerReferences"], "hpa:default/nginxext");
+    assert_eq!(seen.body["status"]["conditions"][0]["status"], "True", "active");
     world.rests().await;
     world.stop().await;
 }

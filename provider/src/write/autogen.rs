@@ -70,7 +70,9 @@ impl Links {
             });
             link.by.extend(wanted.by.iter().cloned());
         }
-        links.values_mut().for_each(|link| link.by.sort_by(Autoscaler::age_order));
+        for link in links.values_mut() {
+            link.by.sort_by(Autoscaler::age_order);
+        }
         Self(links)
     }
 
@@ -240,7 +242,7 @@ impl Writer for Autogen {
             Err(Failure::Away(error)) => return Err(error),
             Err(Failure::Gone) => {} // deleted by somebody else
             Err(Failure::Refused(status)) => {
-                self.complaint.refused("DatadogMetric of our own", &name, &status);
+                self.complaint.refused(Self::WHAT, &name, &status);
             }
         }
         self.plan.done(name, now);

@@ -80,7 +80,7 @@ impl Writer for Events {
             Err(Failure::Away(error)) => return Err(error),
             Err(Failure::Gone) => None, // the namespace is; soon nobody will want this metric
             Err(Failure::Refused(status)) => {
-                self.complaint.refused("Event", &post.object, &status);
+                self.complaint.refused(Self::WHAT, &post.object, &status);
                 None
             }
         };

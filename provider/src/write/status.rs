@@ -75,9 +75,11 @@ impl Finding {
         now: Timestamp,
     ) -> Self {
         let sample = entry.and_then(|entry| entry.sample);
-        let value = sample.map(|sample| digits(sample.value)).unwrap_or_else(|| {
-            before.map_or_else(|| "0".to_owned(), |before| before.current_value.clone())
-        });
+        let value = match (sample, before) {
+            (Some(sample), _) => digits(sample.value),
+            (None, Some(before)) => before.current_value.clone(),
+            (None, None) => "0".to_owned(),
+        };
         let at = sample.map(|sample| sample.at);
         let unknown = |before: Option<&DatadogMetricStatus>| Self {
             value: value.clone(),

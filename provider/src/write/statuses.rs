@@ -166,7 +166,7 @@ impl Writer for Statuses {
                 self.known.insert(name, gone);
             }
             Err(Failure::Refused(status)) => {
-                self.complaint.refused("status of a DatadogMetric", &name, &status);
+                self.complaint.refused(Self::WHAT, &name, &status);
                 let known = self.known.entry(name);
                 known.or_insert(Known { status: None, read: false, not_before: now }).not_before =
                     left_alone;

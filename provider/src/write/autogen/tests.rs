@@ -1,3 +1,7 @@
+use http::{Request, Response};
+use kube::client::Body;
+use tower_test::mock;
+
 use super::*;
 use crate::testing::{demand, entry, hpa, key};
 
@@ -92,4 +96,23 @@ fn an_object_of_ours_stands_for_the_metric_of_its_query() {
     assert_eq!(linked.referenced_by, [hpa("a", "hpa"), hpa("b", "hpa")]);
     let users = DatadogMetricUse { external_metric_name: None, ..use_.clone() };
     assert_eq!(namesake(&users, link), None);
+}
+
+#[tokio::test]
+async fn an_object_is_deleted_in_our_namespace_and_one_that_is_gone_already_is_no_trouble() {
+    let (service, mut apiserver) = mock::pair::<Request<Body>, Response<Body>>();
+    let mut autogen = Autogen::new(Client::new(service, "default"), "dd".into());
+    let answer = async {
+        let (request, respond) = apiserver.next_request().await.unwrap();
+        let status =
+            json!({"kind": "Status", "code": 404, "message": "not found", "reason": "NotFound"});
+        let body = Body::from(status.to_string().into_bytes());
+        respond.send_response(Response::builder().status(404).body(body).unwrap());
+        format!("{} {}", request.method(), request.uri())
+    };
+    let (result, line) = tokio::join!(autogen.write(Step::Delete(NAME.into()), at(0)), answer);
+    result.unwrap();
+    let path = format!("/apis/datadoghq.com/v1alpha1/namespaces/dd/datadogmetrics/{NAME}");
+    assert_eq!(line, format!("DELETE {path}?"));
+    assert!(autogen.plan.done.contains_key(NAME));
 }

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::{
     demand::{Builder, Problem},
@@ -27,7 +29,7 @@ fn world(outcomes: &[Outcome]) -> Snapshot {
         let sample = outcome.is_sample().then_some(Sample { value: 1.0, at: at(0) });
         let age_limit = std::time::Duration::from_secs(1_000_000);
         let last = Some((at(0), outcome.clone()));
-        Arc::new(Entry { sample, age_limit, last, ..entry("avg:m{*}.rollup(30)") })
+        Arc::new(Entry { age_limit, sample, last, ..entry("avg:m{*}.rollup(30)") })
     });
     Snapshot::new(demand(keys), &entries.collect::<Vec<_>>())
 }
@@ -168,4 +170,49 @@ fn an_event_that_was_refused_is_not_tried_again_at_once() {
     plan.posted(&refused, None, at(0));
     assert_eq!(plan.next(&world, at(599)), None);
     assert_eq!(plan.next(&world, at(600)).unwrap().again, None);
+}
+
+fn outcomes() -> impl Strategy<Value = Vec<Outcome>> {
+    let outcome = prop_oneof![
+        Just(Outcome::Sampled),
+        Just(Outcome::NoSeries),
+        Just(down()),
+        Just(rejected("no"))
+    ];
+    proptest::collection::vec(outcome, 3)
+}
+
+proptest! {
+    /// Whatever happens: nothing is said twice in a minute, and once the world rests, the last word
+    /// about each metric is true.
+    #[test]
+    fn property_test_events_are_rare_and_come_to_say_what_is(
+        turns in proptest::collection::vec((0i64..90, outcomes()), 1..40)
+    ) {
+        let mut plan = Plan::default();
+        let mut last = HashMap::new();
+        let mut heard = HashMap::new();
+        let mut second = 0;
+        let (_, rest) = turns.last().unwrap().clone();
+        for (pause, outcomes) in turns.into_iter().chain([(61, rest.clone())]) {
+            second += pause;
+            let world = world(&outcomes);
+            while let Some(post) = plan.next(&world, at(second)) {
+                plan.posted(&post, Some("event".into()), at(second));
+                let before = last.insert((post.object.namespace.clone(), post.reason), second);
+                prop_assert!(before.is_none_or(|before| second - before >= 60), "{post:?}");
+                heard.insert(post.object.namespace, post.reason);
+            }
+        }
+        for (metric, outcome) in rest.iter().enumerate() {
+            let expected = match outcome {
+                Outcome::Sampled => AVAILABLE,
+                Outcome::NoSeries => "NoSeries",
+                Outcome::Failed(error) if error.is_about_a_query() => "QueryRejected",
+                _ => "DatadogUnavailable",
+            };
+            let heard = heard.get(&format!("ns{metric:05}")).copied();
+            prop_assert!(heard == Some(expected) || (heard.is_none() && expected == AVAILABLE));
+        }
+    }
 }

@@ -51,17 +51,16 @@ fn shown(status: &DatadogMetricStatus) -> String {
         let seconds = time.as_ref().map(|time| time.0.duration_since(at(0)).as_secs());
         seconds.map_or_else(|| "-".to_owned(), |seconds| seconds.to_string())
     };
-    let mut text = format!("{current_value} [{autoscaler_references}]");
+    let mut lines = vec![format!("{current_value} [{autoscaler_references}]")];
     for condition in conditions {
         let Condition { type_, status, reason, message, .. } = condition;
         let transition = time(&condition.last_transition_time);
         let update = time(&condition.last_update_time);
-        text += &format!("\n{type_}={status} since {transition}, written {update}");
-        for word in [reason, message].into_iter().flatten() {
-            text += &format!(": {word}");
-        }
+        let detail: Vec<_> = [reason, message].into_iter().flatten().cloned().collect();
+        let detail = detail.join(": ");
+        lines.push(format!("{type_}={status} since {transition}, written {update} {detail}"));
     }
-    text
+    lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
 }
 
 // The cases of Datadog's Cluster Agent (facts/datadog.md §7.1, "Controller").
@@ -104,7 +103,7 @@ fn a_later_status_keeps_the_times_of_what_did_not_flip() {
     Active=True since 40, written 131
     Valid=False since 131, written 131
     Updated=True since 40, written 10
-    Error=True since 131, written 131: Unable to fetch data from Datadog: Datadog rejects the query: unknown function (query avg:m{*})
+    Error=True since 131, written 131 Unable to fetch data from Datadog: Datadog rejects the query: unknown function (query avg:m{*})
     ");
     let again = status_of(&used, Some(&sampled(2.0, 140)), Some(&status), at(150)).unwrap();
     insta::assert_snapshot!(shown(&again), @"
