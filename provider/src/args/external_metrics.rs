@@ -116,7 +116,7 @@ pub struct ExternalMetrics {
         value_name = "BOOL"
     )]
     pub use_datadogmetric_crd: bool,
-    /// Serve WatermarkPodAutoscalers too
+    /// Serve Datadog's watermark pod autoscalers too
     #[arg(
         long,
         env = "DD_EXTERNAL_METRICS_PROVIDER_WPA_CONTROLLER",
@@ -128,7 +128,7 @@ pub struct ExternalMetrics {
         value_name = "BOOL"
     )]
     pub wpa_controller: bool,
-    /// The cluster's name, for %%tag_kube_cluster_name%% in the queries of DatadogMetrics
+    /// The cluster's name, for `%%tag_kube_cluster_name%%` in the queries of DatadogMetrics
     #[arg(long, env = "DD_CLUSTER_NAME", value_name = "NAME")]
     pub cluster_name: Option<String>,
 }

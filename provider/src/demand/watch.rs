@@ -229,13 +229,17 @@ impl Log {
     /// A watch that begins anew says so before it is refused.
     fn works(&mut self, change: &Change) {
         let watched = match change {
-            Change::Hpa(Event::Init) | Change::Wpa(Event::Init) => return,
-            Change::DatadogMetric(Event::Init) => return,
+            Change::Hpa(Event::Init)
+            | Change::Wpa(Event::Init)
+            | Change::DatadogMetric(Event::Init) => return,
             Change::Hpa(_) => Watched::Hpas,
             Change::Wpa(_) => Watched::Wpas,
             Change::DatadogMetric(_) => Watched::DatadogMetrics,
         };
-        self.failing.retain(|(failing, _)| *failing != watched);
+        if self.failing.iter().any(|(failing, _)| *failing == watched) {
+            tracing::info!(%watched, "watch works again");
+            self.failing.retain(|(failing, _)| *failing != watched);
+        }
     }
 
     fn fails(&mut self, watched: Watched, reason: &str) {
