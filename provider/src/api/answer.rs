@@ -10,7 +10,7 @@ use crate::{
     api::{status::Status, wire::ExternalMetricValue},
     demand::{MetricKey, ObjectName, Wanted, datadog_metric::ALWAYS_ACTIVE, reference},
     quantity,
-    query::Ask,
+    query::{Ask, resolve::Unresolvable},
     sample::{NoSample, Sample},
     store::{Entry, Outcome, Snapshot},
 };
@@ -37,7 +37,7 @@ pub fn answer(key: &MetricKey, snapshot: &Snapshot, now: Timestamp) -> Answer {
     }
     let ask = match &entry.ask {
         Ok(ask) => ask,
-        Err(error) => return Answer::Refusal(Status::unprocessable(error.to_string())),
+        Err(error) => return Answer::Refusal(unresolvable(error)),
     };
     match &entry.last {
         None => Answer::NotAskedYet,
@@ -100,6 +100,16 @@ fn unwanted(key: &MetricKey, snapshot: &Snapshot) -> Status {
         "no HPA in namespace {} wants the external metric {} with selector {{{}}}{hint}",
         key.namespace, key.metric, key.selector
     ))
+}
+
+fn unresolvable(error: &Unresolvable) -> Status {
+    let message = error.to_string();
+    match error {
+        Unresolvable::NoDatadogMetric { .. } => Status::not_found(message),
+        // Rights or a CRD are missing: nothing that whoever wrote the HPA can mend there.
+        Unresolvable::DatadogMetricsUnreadable { .. } => Status::unavailable(message),
+        _ => Status::unprocessable(message),
+    }
 }
 
 fn unreferenced(object: &ObjectName, snapshot: &Snapshot) -> String {
