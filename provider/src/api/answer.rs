@@ -10,7 +10,7 @@ use crate::{
     api::{status::Status, wire::ExternalMetricValue},
     demand::{MetricKey, ObjectName, Wanted, datadog_metric::ALWAYS_ACTIVE, reference},
     quantity,
-    query::Ask,
+    query::{Ask, resolve::Unresolvable},
     sample::{NoSample, Sample},
     store::{Asking, Entry, Outcome, Snapshot},
 };
@@ -42,7 +42,7 @@ pub fn answer(key: &MetricKey, snapshot: &Snapshot, now: Timestamp) -> Answer {
 pub fn without_value(entry: &Entry, asking: &Asking, now: Timestamp) -> Option<Status> {
     let ask = match &entry.ask {
         Ok(ask) => ask,
-        Err(error) => return Some(Status::unprocessable(error.to_string())),
+        Err(error) => return Some(unresolvable(error)),
     };
     let outcome = entry.last.as_ref().map(|(_, outcome)| outcome);
     Some(match (outcome, &asking.trouble) {
@@ -113,6 +113,16 @@ fn unwanted(key: &MetricKey, snapshot: &Snapshot) -> Status {
         "no HPA in namespace {} wants the external metric {} with selector {{{}}}{hint}",
         key.namespace, key.metric, key.selector
     ))
+}
+
+fn unresolvable(error: &Unresolvable) -> Status {
+    let message = error.to_string();
+    match error {
+        Unresolvable::NoDatadogMetric { .. } => Status::not_found(message),
+        // Rights or a CRD are missing: nothing that whoever wrote the HPA can mend there.
+        Unresolvable::DatadogMetricsUnreadable { .. } => Status::unavailable(message),
+        _ => Status::unprocessable(message),
+    }
 }
 
 fn unreferenced(object: &ObjectName, snapshot: &Snapshot) -> String {

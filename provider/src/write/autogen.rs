@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fmt::Write,
     sync::Arc,
     time::Duration,
 };
@@ -14,12 +13,11 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams},
 };
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use crate::{
     demand::{
         Autoscaler, DatadogMetricUse, Demand, MetricKey, ObjectName, Source,
-        datadog_metric::DatadogMetric,
+        datadog_metric::{DatadogMetric, autogen_name},
     },
     store::Snapshot,
     write::{Complaint, Failure, MANAGER, Writer},
@@ -29,16 +27,6 @@ use crate::{
 const EXPIRY: SignedDuration = SignedDuration::from_hours(3);
 /// The time that the watch has to show what was written, before it is written again.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(1);
-
-/// The name of the object for the text of a query: not 40 hex digits, which Datadog's scrubber takes
-/// for a key (`pkg/clusteragent/autoscaling/externalmetrics/autoscaler_watcher.go`).
-fn autogen_name(query: &str) -> String {
-    let mut name = "dcaautogen-".to_owned();
-    for byte in Sha256::digest(query).iter().take(19) {
-        let _ = write!(name, "{byte:02x}"); // a String takes everything
-    }
-    name
-}
 
 /// Which metric each name of [`autogen_name`] stands for.
 #[derive(Debug, Default)]
@@ -62,7 +50,7 @@ impl Links {
         for (key, wanted, entry) in snapshot.iter() {
             let (Source::Selector, Ok(ask)) = (&wanted.source, &entry.ask) else { continue };
             let query = ask.query.as_str();
-            let link = links.entry(autogen_name(query)).or_insert_with(|| Link {
+            let link = links.entry(autogen_name(&ask.query)).or_insert_with(|| Link {
                 query: query.to_owned(),
                 metric: wanted.name.clone(),
                 key: key.clone(),

@@ -36,20 +36,6 @@ fn world(metrics: &[(&str, &str, &str)], objects: &[(&str, Option<&str>, bool)])
 }
 
 #[test]
-fn names_are_those_of_datadogs_cluster_agent() {
-    for (query, name) in [
-        (
-            "avg:metricName1{Alabel2:bar,Dlabel3:baz,Zlabel1:foo}.rollup(30)",
-            "dcaautogen-595b170252cd5c77580b802084753c17ed1a18",
-        ),
-        ("avg:metricName1{*}.rollup(30)", "dcaautogen-cb3c76c6adbd97b438d75e29a6a8efc4cefa81"),
-        (QUERY, NAME),
-    ] {
-        assert_eq!(autogen_name(query), name);
-    }
-}
-
-#[test]
 fn an_object_is_made_once_for_each_query() {
     let mut plan = Plan::new("dd".into());
     let metric = "Nginx.net.request_per_s";
