@@ -6,6 +6,7 @@ use provider::datadog::{
     endpoints::Endpoint as Place,
     keys::{KeyRing, Kind, Source, Value},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 
