@@ -1,6 +1,6 @@
 //! The loop: who wants what → which queries are due → ask Datadog → store what it said.
 //!
-//! [`Poll`] is the only writer of the store, and [`engine`] decides everything. Calls run beside the
+//! [`Poll`] is the only writer of the store, and `engine` decides everything. Calls run beside the
 //! loop, so that a slow Datadog delays neither new demand nor the answers to other calls.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
