@@ -118,8 +118,12 @@ pub trait Cluster: Sized {
     fn start_fake(&self, recorder: &Recorder) -> impl Future<Output = anyhow::Result<()>>;
 
     /// Applies what the walkthrough applies up to "Register the External Metrics Provider", starts
-    /// the provider, and waits until the APIService is available.
-    fn install_provider(&self) -> impl Future<Output = anyhow::Result<()>>;
+    /// the provider, and waits until the APIService is available. Variables of `environment` take the
+    /// place of those in the manifests.
+    fn install_provider(
+        &self,
+        environment: &[(&str, &str)],
+    ) -> impl Future<Output = anyhow::Result<()>>;
 
     /// Applies the walkthrough's nginx, starts what answers behind its Service, and waits until
     /// it does.

@@ -28,7 +28,7 @@ pub(super) async fn run<C: Cluster>(
     settings: &Settings,
     recorder: &Recorder,
 ) -> anyhow::Result<()> {
-    recorder.phase("provider", cluster.install_provider()).await?;
+    recorder.phase("provider", cluster.install_provider(&[])).await?;
     recorder.phase("nginx", cluster.install_nginx()).await?;
     let observer = recorder
         .phase("HPA at rest", async {
