@@ -36,7 +36,9 @@ pub(super) async fn says<C: Cluster>(
             hpas.get_status(hpa).await.map(|hpa| condition(&hpa, words))
         });
     let found = looked.await.map_err(|timeout| timeout.to_string());
-    let after = |message| format!("after {:.1} s: {message}", start.elapsed().as_secs_f64());
+    let after = |message: String| {
+        format!("after {:.1} s: {}", start.elapsed().as_secs_f64(), providers_words(&message))
+    };
     recorder
         .assertion(format!("the condition of {hpa} says {}", quoted(words)), found.map(after))?;
 
@@ -50,6 +52,7 @@ pub(super) async fn says<C: Cluster>(
         anyhow::Ok(event(&messages, words))
     });
     let found = looked.await.map_err(|timeout| timeout.to_string());
+    let found = found.map(|message| providers_words(&message).to_owned());
     Ok(recorder.assertion(format!("an Event of {hpa} says {}", quoted(words)), found)?)
 }
 
@@ -77,6 +80,11 @@ fn event(messages: &[String], words: &[&str]) -> Probe<String> {
 
 fn has_all(message: &str, words: &[&str]) -> bool {
     words.iter().all(|word| message.contains(word))
+}
+
+/// What comes after the words of the HPA controller, which has its own before it.
+fn providers_words(message: &str) -> &str {
+    message.rsplit_once("external metrics API: ").map_or(message, |(_, words)| words)
 }
 
 fn quoted(words: &[&str]) -> String {

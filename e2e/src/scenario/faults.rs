@@ -10,12 +10,9 @@ use crate::{
     phase::Recorder,
     scenario::{
         Settings,
-        stage::{Says, Stage},
+        stage::{self, Says, Stage},
     },
 };
-
-/// Points that are this much too old would be so in any run.
-const STALE_BY: Duration = Duration::from_secs(600);
 
 /// Datadog answers every query with 503.
 pub(super) async fn datadog_down<C: Cluster>(
@@ -23,8 +20,8 @@ pub(super) async fn datadog_down<C: Cluster>(
     settings: &Settings,
     recorder: &Recorder,
 ) -> anyhow::Result<()> {
-    let down = Fault::new("datadog-down", Effect::status(503)).on(Endpoint::Query);
-    run(cluster, settings, recorder, &down, &["HTTP 503"]).await
+    let down = Effect::status(503);
+    run(cluster, settings, recorder, down, &["HTTP 503"]).await
 }
 
 /// Datadog refuses the keys.
@@ -33,30 +30,31 @@ pub(super) async fn keys_revoked<C: Cluster>(
     settings: &Settings,
     recorder: &Recorder,
 ) -> anyhow::Result<()> {
-    let revoked = Fault::new("keys-revoked", Effect::KeyRevoked(vec!["*".to_owned()]));
-    run(cluster, settings, recorder, &revoked, &["HTTP 403", "keys", "DD_API_KEY"]).await
+    let revoked = Effect::KeyRevoked(vec!["*".to_owned()]);
+    run(cluster, settings, recorder, revoked, &["HTTP 403", "keys", "DD_API_KEY"]).await
 }
 
-/// Datadog answers, but its newest points are ten minutes old.
+/// Datadog answers, but its newest points are too old, though not so old that a query finds none.
 pub(super) async fn stale_points<C: Cluster>(
     cluster: &C,
     settings: &Settings,
     recorder: &Recorder,
 ) -> anyhow::Result<()> {
-    let stale = Fault::new("stale-points", Effect::Stale(STALE_BY.into()));
-    run(cluster, settings, recorder, &stale, &["the newest point of", "old, the limit is"]).await
+    let stale = Effect::Stale((stage::max_age(cluster.timings()) * 2).into());
+    run(cluster, settings, recorder, stale, &["the newest point of", "old, the limit is"]).await
 }
 
 async fn run<C: Cluster>(
     cluster: &C,
     settings: &Settings,
     recorder: &Recorder,
-    fault: &Fault,
+    effect: Effect,
     words: &[&str],
 ) -> anyhow::Result<()> {
     let stage = Stage::at_three(cluster, settings, recorder).await?;
     let held = recorder.phase("fault", async {
-        cluster.fake().fault(fault).await?;
+        let fault = Fault::new("fault", effect).on(Endpoint::Query);
+        cluster.fake().fault(&fault).await?;
         stage.hold(Says::WhenTooOld(words)).await?;
         cluster.fake().clear_faults().await?;
         anyhow::Ok(())

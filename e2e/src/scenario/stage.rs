@@ -49,7 +49,7 @@ pub(super) struct Stage<'a, C> {
 
 /// The age from which the provider serves a sample no more. With the short periods it is short too, so
 /// that it passes while the fault lasts.
-fn max_age(timings: Timings) -> Duration {
+pub(super) fn max_age(timings: Timings) -> Duration {
     match timings.provider {
         ProviderPeriods::Fast => Duration::from_secs(8),
         ProviderPeriods::Default => Duration::from_secs(120),
