@@ -85,6 +85,7 @@ async fn start_external_metrics(
         },
         batch: Limits { queries: settings.chunk_size.clamp(1, 35), ..Limits::DATADOG },
         max_parallel: settings.max_parallel_queries,
+        coalesce: settings.coalesce,
     };
     let kube_config = kube_config(args).await?;
     let namespace = kube_config.default_namespace.clone();

@@ -1,40 +1,41 @@
 //! The loop: who wants what → which queries are due → ask Datadog → store what it said.
 //!
-//! [`Poll`] is the only writer of the store. Calls run beside the loop, so that a slow Datadog
-//! delays neither new demand nor the answers to other calls.
+//! [`Poll`] is the only writer of the store, and [`engine`] decides everything. Calls run beside the
+//! loop, so that a slow Datadog delays neither new demand nor the answers to other calls.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{
-    sync::{Semaphore, watch},
-    task::JoinSet,
-    time::MissedTickBehavior,
+    sync::watch,
+    task::{Id, JoinError, JoinSet},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    datadog::{
-        Answer, Client, ask,
-        batch::{Limits, split},
-    },
+    datadog::{Client, Exchange, batch::Limits},
     demand::Demand,
     metrics::Metrics,
-    poll::state::State,
-    query::{Ask, Defaults, Query},
+    poll::{
+        engine::{Call, Engine, Next},
+        plan::Settings,
+    },
+    query::{Defaults, Query},
     store::Snapshot,
 };
 
+mod backoff;
+mod engine;
+mod gate;
+mod plan;
+mod refused;
 mod state;
 
 /// How metrics are refreshed.
 #[derive(Debug, Clone, Copy)]
 pub struct Config {
-    /// Every wanted metric is asked for once in this time.
+    /// Every wanted metric is asked for once in this time, where the budget allows it.
     pub refresh_period: Duration,
     /// What holds for a metric whose objects say nothing else.
     pub defaults: Defaults,
@@ -42,18 +43,19 @@ pub struct Config {
     pub batch: Limits,
     /// Requests in flight at once, at least one.
     pub max_parallel: usize,
+    /// Whether queries that differ in one tag's value are asked as one.
+    pub coalesce: bool,
 }
 
 /// The poll loop.
 #[derive(Debug)]
 pub struct Poll {
     client: Client,
-    config: Config,
     metrics: Arc<Metrics>,
-    state: State,
+    engine: Engine,
     store: watch::Sender<Arc<Snapshot>>,
-    calls: JoinSet<(Timestamp, Duration, Vec<Answer>)>,
-    permits: Arc<Semaphore>,
+    running: JoinSet<(Timestamp, Exchange)>,
+    calls: HashMap<Id, Call>,
 }
 
 impl Poll {
@@ -64,27 +66,24 @@ impl Poll {
         metrics: Arc<Metrics>,
         store: watch::Sender<Arc<Snapshot>>,
     ) -> Self {
-        Self {
-            client,
-            config,
-            metrics,
-            state: State::new(config.defaults),
-            store,
-            calls: JoinSet::new(),
-            permits: Arc::new(Semaphore::new(config.max_parallel.max(1))),
-        }
+        let settings = Settings {
+            refresh: config.refresh_period,
+            limits: config.batch,
+            coalesce: config.coalesce,
+        };
+        let engine = Engine::new(settings, config.defaults, config.max_parallel);
+        let (running, calls) = (JoinSet::new(), HashMap::new());
+        Self { client, metrics, engine, store, running, calls }
     }
 
-    /// Runs until `stop`, or until nobody can send demand any more. New metrics are asked for at
-    /// once, the others together at every refresh, so that batches fill.
+    /// Runs until `stop`, or until nobody can send demand any more.
     pub async fn run(
         mut self,
         mut demand: watch::Receiver<Option<Arc<Demand>>>,
         stop: CancellationToken,
     ) {
-        let mut refresh = tokio::time::interval(self.config.refresh_period);
-        refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let wake = self.start_calls();
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = demand.changed() => {
@@ -93,54 +92,68 @@ impl Poll {
                     }
                     let wanted = demand.borrow_and_update().clone();
                     if let Some(wanted) = wanted {
-                        let new = self.state.set_demand(&wanted, Timestamp::now());
-                        self.call(new);
+                        self.engine.set_demand(&wanted, Timestamp::now(), Instant::now());
                         self.publish();
                     }
                 }
-                _ = refresh.tick() => {
-                    let due = self.state.due();
-                    self.call(due);
+                Some(ended) = self.running.join_next_with_id() => {
+                    self.ended(ended);
+                    self.publish();
                 }
-                Some(call) = self.calls.join_next() => match call {
-                    Ok((asked_at, window, answers)) => {
-                        let answers = answers
-                            .into_iter()
-                            .map(|(query, answer)| (Ask { window, query }, answer))
-                            .collect();
-                        self.state.record(asked_at, answers);
-                        self.publish();
-                    }
-                    Err(error) => {
-                        // A bug in the call's own code; its queries must be asked again.
-                        tracing::error!(%error, "call to Datadog ended without an answer");
-                        self.state.forget_calls_in_flight();
-                    }
-                }
+                () = until(wake) => {}
             }
         }
     }
 
-    fn call(&mut self, asks: BTreeSet<Ask>) {
-        let mut windows: BTreeMap<Duration, Vec<Query>> = BTreeMap::new();
-        for Ask { window, query } in asks {
-            windows.entry(window).or_default().push(query);
+    /// Starts what may be started now; gives the time at which there is more.
+    fn start_calls(&mut self) -> Option<Instant> {
+        loop {
+            let now = Instant::now();
+            match self.engine.next(Timestamp::now(), now) {
+                Next::Call(call) => self.start(call),
+                Next::Wait(at) => return at,
+            }
         }
-        for (window, queries) in windows {
-            for batch in split(queries, self.config.batch) {
-                let client = self.client.clone();
-                let permits = self.permits.clone();
-                let metrics = self.metrics.clone();
-                self.calls.spawn(async move {
-                    let _permit = permits.acquire().await; // fails only when closed: never
-                    let now = Timestamp::now();
-                    (now, window, ask(&client, batch, now, window, &metrics).await)
-                });
+    }
+
+    fn start(&mut self, call: Call) {
+        let client = self.client.clone();
+        let queries: Vec<Query> = call.units.iter().map(|unit| unit.ask().query.clone()).collect();
+        let window = call.window;
+        let task = self.running.spawn(async move {
+            let now = Timestamp::now();
+            (now, client.ask(&queries, now, window).await)
+        });
+        self.calls.insert(task.id(), call);
+    }
+
+    fn ended(&mut self, ended: Result<(Id, (Timestamp, Exchange)), JoinError>) {
+        let id = match &ended {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        let Some(call) = self.calls.remove(&id) else { return };
+        match ended {
+            Ok((_, (asked_at, exchange))) => {
+                self.metrics.datadog_request(&exchange);
+                self.engine.answered(call, exchange, asked_at, Instant::now(), fastrand::f64());
+            }
+            Err(error) => {
+                // A bug in the call's own code; its queries must be asked again.
+                tracing::error!(%error, "call to Datadog ended without an answer");
+                self.engine.lost(&call);
             }
         }
     }
 
     fn publish(&self) {
-        self.store.send_replace(Arc::new(self.state.snapshot()));
+        self.store.send_replace(Arc::new(self.engine.snapshot(Instant::now())));
+    }
+}
+
+async fn until(wake: Option<Instant>) {
+    match wake {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

@@ -4,10 +4,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    datadog,
+    datadog::{self, RateLimit},
     demand::{Demand, MetricKey, Wanted},
     query::{Ask, Fallback, resolve::Unresolvable},
     sample::{NoSample, Sample},
@@ -94,6 +94,38 @@ impl Entry {
     }
 }
 
+/// How asking goes for all metrics together.
+#[derive(Debug, Clone, Default)]
+pub struct Asking {
+    /// Why calls fail now, when the cause is no query: keys, budget, Datadog itself, the way to it.
+    pub trouble: Option<Arc<datadog::Error>>,
+    /// The account's budget as Datadog tells it.
+    pub budget: Option<RateLimit>,
+    /// Time between two calls for a metric, stretched where the budget is short.
+    pub period: Duration,
+    /// Calls that the refreshes make in an hour at that pace.
+    pub calls_per_hour: f64,
+    /// Why some metrics are not asked for at all.
+    pub shortage: Option<Shortage>,
+    /// Queries that Datadog refuses, which are asked alone and rarely.
+    pub refused: usize,
+    /// Our clock minus Datadog's, exact to a second.
+    pub clock_skew: Option<SignedDuration>,
+}
+
+/// The least difference between our clock and Datadog's that is worth a word: the header `Date` has
+/// whole seconds, and answers may be slow.
+pub const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(5);
+
+impl Asking {
+    /// The difference between our clock and Datadog's, in words, if it matters.
+    pub fn clock_skew_text(&self) -> Option<String> {
+        let skew = self.clock_skew.filter(|skew| skew.abs() >= CLOCK_SKEW)?;
+        let side = if skew.is_positive() { "ahead of" } else { "behind" };
+        Some(format!("our clock is {}s {side} Datadog's", skew.abs().as_secs()))
+    }
+}
+
 /// Entries in one piece of a snapshot. A call changes the entries of some tens of metrics: only
 /// their pieces are copied, so that the cost of a refresh grows with the metrics, not their square.
 const PIECE: usize = 128;
@@ -104,16 +136,24 @@ pub struct Snapshot {
     demand: Arc<Demand>,
     /// In the order of the demand.
     pieces: Vec<Arc<Vec<Arc<Entry>>>>,
+    /// What holds for all of them.
+    pub asking: Arc<Asking>,
     /// Whether the demand has been read; before that no metric is known to be unwanted.
     pub ready: bool,
 }
 
 impl Snapshot {
     /// Ties entries, in the order of `demand`, to it.
-    pub fn new(demand: Arc<Demand>, entries: Vec<Arc<Entry>>) -> Self {
+    pub fn new(demand: Arc<Demand>, entries: &[Arc<Entry>]) -> Self {
         debug_assert_eq!(demand.len(), entries.len());
         let pieces = entries.chunks(PIECE).map(|piece| Arc::new(piece.to_vec())).collect();
-        Self { demand, pieces, ready: true }
+        Self { demand, pieces, asking: Arc::default(), ready: true }
+    }
+
+    /// The same with this about the asking.
+    #[must_use]
+    pub fn with(self, asking: Arc<Asking>) -> Self {
+        Self { asking, ..self }
     }
 
     /// What is wanted.

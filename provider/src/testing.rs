@@ -63,5 +63,5 @@ pub(crate) fn entry(query: &str) -> Entry {
 
 /// A store with one metric.
 pub(crate) fn snapshot(key: MetricKey, name: &str, entry: Entry) -> Snapshot {
-    Snapshot::new(demand([(key, name)]), vec![Arc::new(entry)])
+    Snapshot::new(demand([(key, name)]), &[Arc::new(entry)])
 }

@@ -39,9 +39,19 @@ pub fn answer(key: &MetricKey, snapshot: &Snapshot, now: Timestamp) -> Answer {
         Ok(ask) => ask,
         Err(error) => return Answer::Refusal(Status::unprocessable(error.to_string())),
     };
-    match &entry.last {
-        None => Answer::NotAskedYet,
-        Some((_, outcome)) => Answer::Refusal(refusal(outcome, ask, entry, now)),
+    let outcome = entry.last.as_ref().map(|(_, outcome)| outcome);
+    match (outcome, &snapshot.asking.trouble) {
+        // What the user can mend is said first.
+        (Some(outcome @ Outcome::Failed(error)), _) if error.is_about_a_query() => {
+            Answer::Refusal(refusal(outcome, ask, entry, now))
+        }
+        // While calls fail most metrics are not asked at all: what is true for one is for all.
+        (_, Some(trouble)) => Answer::Refusal(unavailable(&trouble.to_string(), ask, entry, now)),
+        (None, None) => Answer::NotAskedYet,
+        (Some(Outcome::Sampled), None) => {
+            Answer::Refusal(stale(ask, entry, snapshot.asking.clock_skew_text(), now))
+        }
+        (Some(outcome), None) => Answer::Refusal(refusal(outcome, ask, entry, now)),
     }
 }
 
@@ -100,21 +110,13 @@ fn unwanted(key: &MetricKey, snapshot: &Snapshot) -> Status {
 fn refusal(outcome: &Outcome, ask: &Ask, entry: &Entry, now: Timestamp) -> Status {
     let window = seconds(ask.window);
     let query = ask.query.as_str();
-    let age = entry.sample.map(|sample| sample.age(now));
-    let limit = entry.age_limit;
     match outcome {
         Outcome::Failed(error) if error.is_about_a_query() => {
             Status::unprocessable(format!("{error} (query {query})"))
         }
-        Outcome::Failed(error) => unavailable(&error.to_string(), query, age, limit),
-        Outcome::Shed(shortage) => unavailable(&shortage.to_string(), query, age, limit),
-        Outcome::Sampled => {
-            let age = seconds(age.unwrap_or_default());
-            let limit = seconds(limit);
-            Status::unavailable(format!(
-                "the newest point of {query} is {age} old, the limit is {limit}"
-            ))
-        }
+        Outcome::Failed(error) => unavailable(&error.to_string(), ask, entry, now),
+        Outcome::Shed(shortage) => unavailable(&shortage.to_string(), ask, entry, now),
+        Outcome::Sampled => stale(ask, entry, None, now),
         Outcome::NoSeries => Status::not_found(format!(
             "Returned series slice empty: Datadog has no series for {query} in the last {window}, \
              check the metric's name and tags"
@@ -131,14 +133,26 @@ fn refusal(outcome: &Outcome, ask: &Ask, entry: &Entry, now: Timestamp) -> Statu
     }
 }
 
-fn unavailable(cause: &str, query: &str, age: Option<Duration>, limit: Duration) -> Status {
-    let sample = match age {
+/// An age counts from our clock: where that is wrong, it is the cause.
+fn stale(ask: &Ask, entry: &Entry, clock: Option<String>, now: Timestamp) -> Status {
+    let age = seconds(entry.sample.map(|sample| sample.age(now)).unwrap_or_default());
+    let limit = seconds(entry.age_limit);
+    let clock = clock.map(|clock| format!("; {clock}")).unwrap_or_default();
+    Status::unavailable(format!(
+        "the newest point of {} is {age} old, the limit is {limit}{clock}",
+        ask.query
+    ))
+}
+
+fn unavailable(cause: &str, ask: &Ask, entry: &Entry, now: Timestamp) -> Status {
+    let sample = match entry.sample {
         None => "there is no sample".to_owned(),
-        Some(age) => {
-            format!("the last sample is {} old, the limit is {}", seconds(age), seconds(limit))
+        Some(sample) => {
+            let (age, limit) = (seconds(sample.age(now)), seconds(entry.age_limit));
+            format!("the last sample is {age} old, the limit is {limit}")
         }
     };
-    Status::unavailable(format!("{cause}; {sample} (query {query})"))
+    Status::unavailable(format!("{cause}; {sample} (query {})", ask.query))
 }
 
 /// Whole seconds: `75s` is easier to compare with a limit than `1m 15s`.

@@ -128,7 +128,7 @@ async fn readiness_waits_for_the_demand_and_ends_with_shutdown() {
     assert_eq!(code, 500);
     assert!(body.contains("[-]demand failed: HPAs not read yet"), "{body}");
     assert_eq!(request(&fixture.router, "GET", "/livez").await, (200, "ok".into()));
-    fixture.store.send_replace(Arc::new(Snapshot::new(Arc::default(), vec![])));
+    fixture.store.send_replace(Arc::new(Snapshot::new(Arc::default(), &[])));
     assert_eq!(request(&fixture.router, "GET", "/readyz").await, (200, "ok".into()));
     fixture.stopping.cancel();
     let (code, body) = request(&fixture.router, "GET", "/readyz").await;

@@ -86,4 +86,16 @@ pub struct ExternalMetrics {
         value_name = "N"
     )]
     pub max_parallel_queries: usize,
+    /// Ask for queries that differ in one tag's value as one query
+    #[arg(
+        long,
+        env = "DD_EXTERNAL_METRICS_PROVIDER_COALESCE",
+        default_value = "true",
+        default_missing_value = "true",
+        num_args = 0..=1,
+        value_parser = BoolishValueParser::new(),
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
+    pub coalesce: bool,
 }

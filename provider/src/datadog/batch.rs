@@ -1,7 +1,5 @@
 //! Which queries share a request; pure.
 
-use crate::query::Query;
-
 /// What one request may carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -18,23 +16,27 @@ impl Limits {
 }
 
 /// What each query is counted with besides its own text, as Datadog's agent does.
-const SEPARATOR: usize = 16;
+pub(super) const SEPARATOR: usize = 16;
 
-/// Splits `queries` into requests, in their order. A query that alone is over the limit goes alone:
-/// Datadog's answer to it says more than we could.
-pub fn split(queries: impl IntoIterator<Item = Query>, limits: Limits) -> Vec<Vec<Query>> {
-    let mut batches: Vec<Vec<Query>> = Vec::new();
+/// Splits `items`, each with the text of a query, into requests, in their order. A query that alone
+/// is over the limit goes alone: Datadog's answer to it says more than we could.
+pub fn split<T>(
+    items: impl IntoIterator<Item = T>,
+    text: impl Fn(&T) -> &str,
+    limits: Limits,
+) -> Vec<Vec<T>> {
+    let mut batches: Vec<Vec<T>> = Vec::new();
     let mut room = 0;
-    for query in queries {
-        let length = escaped_length(query.as_str()) + SEPARATOR;
+    for item in items {
+        let length = escaped_length(text(&item)) + SEPARATOR;
         match batches.last_mut() {
             Some(batch) if batch.len() < limits.queries && length <= room => {
                 room -= length;
-                batch.push(query);
+                batch.push(item);
             }
             _ => {
                 room = limits.characters.saturating_sub(length);
-                batches.push(vec![query]);
+                batches.push(vec![item]);
             }
         }
     }
@@ -42,7 +44,7 @@ pub fn split(queries: impl IntoIterator<Item = Query>, limits: Limits) -> Vec<Ve
 }
 
 /// The length of `text` in a URL's query string (`application/x-www-form-urlencoded`).
-fn escaped_length(text: &str) -> usize {
+pub(super) fn escaped_length(text: &str) -> usize {
     url::form_urlencoded::byte_serialize(text.as_bytes()).map(str::len).sum()
 }
 
@@ -51,6 +53,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::query::Query;
+
+    fn split(queries: impl IntoIterator<Item = Query>, limits: Limits) -> Vec<Vec<Query>> {
+        super::split(queries, Query::as_str, limits)
+    }
 
     fn queries(count: usize, length: usize) -> Vec<Query> {
         (0..count).map(|n| Query::new(format!("{n:0length$}"))).collect()

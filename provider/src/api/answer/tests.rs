@@ -5,6 +5,7 @@ use crate::{
     datadog::Error,
     query::{Fallback, resolve::Unresolvable},
     selector::{Operator, Requirement, Selector},
+    store::Asking,
     testing,
 };
 
@@ -126,10 +127,42 @@ fn trouble_with_datadog_names_its_cause_and_the_age_of_the_sample() {
 }
 
 #[test]
+fn while_calls_fail_every_metric_without_a_fresh_sample_says_why() {
+    let error = Error::Status { status: 503, message: "upstream".into() };
+    let trouble = Arc::new(Asking { trouble: Some(Arc::new(error)), ..Asking::default() });
+    let said = |entry| answer(&key(), &snapshot(entry).with(trouble.clone()), at(121));
+    for entry in [
+        entry(None, None),
+        entry(None, Outcome::NoSeries),
+        entry(sample(1.0), Outcome::Sampled),
+        entry(None, rate_limited()),
+    ] {
+        let Answer::Refusal(status) = said(entry) else { panic!() };
+        assert_eq!(status.code().as_u16(), 503);
+        assert!(status.message().starts_with("Datadog answers HTTP 503: upstream; "), "{status:?}");
+    }
+    let Answer::Refusal(status) =
+        said(entry(None, failed(Error::Rejected { message: "no".into() })))
+    else {
+        panic!()
+    };
+    assert_eq!(status.code().as_u16(), 422, "what the user can mend is said first");
+}
+
+#[test]
 fn an_old_point_is_refused_with_its_age() {
     let (code, message) = refused(entry(sample(1.0), Outcome::Sampled), at(121));
     assert_eq!(code, 503);
     insta::assert_snapshot!(message, @"the newest point of sum:nginx.net.request_per_s{kube_container_name:nginx}.rollup(30) is 121s old, the limit is 120s");
+}
+
+#[test]
+fn where_clocks_differ_an_old_point_says_so() {
+    let clock_skew = Some(jiff::SignedDuration::from_secs(90));
+    let asking = Arc::new(Asking { clock_skew, ..Asking::default() });
+    let old = snapshot(entry(sample(1.0), Outcome::Sampled)).with(asking);
+    let Answer::Refusal(status) = answer(&key(), &old, at(121)) else { panic!() };
+    assert!(status.message().ends_with("120s; our clock is 90s ahead of Datadog's"), "{status:?}");
 }
 
 #[test]

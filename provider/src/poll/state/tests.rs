@@ -1,8 +1,13 @@
+use std::time::Duration;
+
 use super::*;
 use crate::{
-    query::Query,
-    testing::{DEFAULTS, WINDOW, key},
+    demand::{Autoscaler, Builder, Source},
+    query::{Overrides, Query},
+    testing::{DEFAULTS, WINDOW, hpa, key},
 };
+
+mod upstream;
 
 fn state() -> State {
     State::new(DEFAULTS)
@@ -26,30 +31,25 @@ fn series(points: &[(i32, f64)]) -> Vec<Series> {
 }
 
 fn entry_of(state: &State, namespace: &str, metric: &str) -> Arc<Entry> {
-    state.snapshot().get(&key(namespace, metric)).unwrap().1.clone()
+    state.snapshot(Arc::default()).get(&key(namespace, metric)).unwrap().1.clone()
 }
 
 fn value(state: &State, namespace: &str, metric: &str) -> Option<f64> {
     entry_of(state, namespace, metric).sample.map(|sample| sample.value)
 }
 
-#[test]
-fn a_query_that_two_namespaces_want_is_asked_once_and_answers_both() {
-    let mut state = state();
-    let new = state.set_demand(&demand(&[("a", "Queue"), ("b", "Queue")]), at(50));
-    assert_eq!(new, BTreeSet::from([query("Queue")]));
-    state.record(at(100), vec![(query("Queue"), Ok(series(&[(60, 7.0), (90, 8.0)])))]);
-    assert_eq!(value(&state, "a", "Queue"), Some(7.0));
-    assert_eq!(value(&state, "b", "Queue"), Some(7.0));
+fn new(state: &State) -> Vec<Ask> {
+    state.never_answered().cloned().collect()
 }
 
 #[test]
-fn a_query_under_way_is_not_asked_again() {
+fn a_query_that_two_namespaces_want_is_asked_once_and_answers_both() {
     let mut state = state();
-    state.set_demand(&demand(&[("a", "m")]), at(50));
-    assert!(state.due().is_empty());
-    state.record(at(100), vec![(query("m"), Ok(vec![]))]);
-    assert_eq!(state.due(), BTreeSet::from([query("m")]));
+    state.set_demand(&demand(&[("a", "Queue"), ("b", "Queue")]), at(50));
+    assert_eq!(new(&state), [query("Queue")]);
+    state.record(at(100), vec![(query("Queue"), Ok(series(&[(60, 7.0), (90, 8.0)])))]);
+    assert_eq!(value(&state, "a", "Queue"), Some(7.0));
+    assert_eq!(value(&state, "b", "Queue"), Some(7.0));
 }
 
 #[test]
@@ -57,9 +57,42 @@ fn new_demand_asks_only_for_what_was_never_answered() {
     let mut state = state();
     state.set_demand(&demand(&[("a", "m")]), at(50));
     state.record(at(100), vec![(query("m"), Ok(series(&[(60, 1.0)])))]);
-    let new = state.set_demand(&demand(&[("a", "m"), ("a", "n")]), at(50));
-    assert_eq!(new, BTreeSet::from([query("n")]));
+    state.set_demand(&demand(&[("a", "m"), ("a", "n")]), at(110));
+    assert_eq!(new(&state), [query("n")]);
     assert_eq!(value(&state, "a", "m"), Some(1.0), "what stays keeps its sample");
+    let since = entry_of(&state, "a", "m").since;
+    assert_eq!(since, at(50), "and has been wanted since then");
+}
+
+#[test]
+fn a_metric_whose_question_another_one_has_asked_knows_the_answer_at_once() {
+    let mut state = state();
+    state.set_demand(&demand(&[("a", "m")]), at(50));
+    let refused = Arc::new(Error::Rejected { message: "no".into() });
+    state.record(at(100), vec![(query("m"), Err(refused))]);
+    // A refused query is asked rarely; the newcomer must not seem to wait for its first answer.
+    state.set_demand(&demand(&[("a", "m"), ("b", "m")]), at(110));
+    let entry = entry_of(&state, "b", "m");
+    assert!(matches!(entry.last, Some((asked, Outcome::Failed(_))) if asked == at(100)));
+    assert_eq!(entry.since, at(110));
+}
+
+#[test]
+fn the_strictest_and_oldest_of_those_who_share_a_query_decide_about_it() {
+    let mut builder = Builder::default();
+    for (namespace, age, created) in [("a", 300, 20), ("b", 150, 10), ("c", 90, 30)] {
+        let max_age = Some(Duration::from_secs(age));
+        let overrides = Overrides { max_age, ..Overrides::default() };
+        let by = Autoscaler { created: Some(at(created)), ..hpa(namespace, "hpa") };
+        builder.add(key(namespace, "m"), "m".into(), Source::Selector, overrides, by);
+    }
+    let mut state = state();
+    state.set_demand(&Arc::new(builder.build()), at(50));
+    let wants = state.wants(|_| true);
+    let urgency = Urgency { unreferenced: false, created: Some(at(10)) };
+    // The limit of the third is three rollups, 90 s; two of them pass before a bucket is read.
+    let longest_period = Duration::from_secs(30);
+    assert_eq!(wants, [Want { ask: query("m"), longest_period, urgency }]);
 }
 
 #[test]
@@ -67,10 +100,10 @@ fn what_nobody_wants_any_more_is_forgotten() {
     let mut state = state();
     state.set_demand(&demand(&[("a", "m"), ("a", "n")]), at(50));
     state.set_demand(&demand(&[("a", "n")]), at(50));
-    assert_eq!(state.snapshot().len(), 1);
+    assert_eq!(state.snapshot(Arc::default()).len(), 1);
     // Its answer may still arrive.
     state.record(at(100), vec![(query("m"), Ok(series(&[(60, 1.0)])))]);
-    assert_eq!(state.snapshot().len(), 1);
+    assert_eq!(state.snapshot(Arc::default()).len(), 1);
 }
 
 #[test]
@@ -113,7 +146,7 @@ fn several_series_and_no_usable_point_are_told_apart() {
 #[test]
 fn a_metric_that_cannot_be_asked_for_costs_no_call() {
     let mut state = state();
-    assert!(state.set_demand(&demand(&[("a", "no name")]), at(50)).is_empty());
-    assert!(state.due().is_empty());
+    state.set_demand(&demand(&[("a", "no name")]), at(50));
+    assert!(state.wants(|_| true).is_empty());
     assert!(entry_of(&state, "a", "no name").ask.is_err());
 }
