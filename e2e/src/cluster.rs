@@ -19,6 +19,13 @@ mod provider;
 mod run_folder;
 mod syncs;
 
+/// A client that hands on what it is answered. kube's own would try a 503 again, up to 15 times with
+/// longer and longer waits; that of the external metrics API is an answer like any other.
+fn plain_client(mut config: kube::Config) -> kube::Result<Client> {
+    config.default_retry = false;
+    Client::try_from(config)
+}
+
 /// The clocks of a run. They are scaled together: a provider that refreshes every 30 s cannot be
 /// judged in 10 s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -30,6 +30,8 @@ const BAD: &str = "bad-query";
 const METRIC: &str = "e2e.queue.depth";
 /// The HPAs beside that with the bad query and the one that is watched: a hundred in all.
 const OTHERS: u16 = 98;
+/// Queries in a call, at most (`DD_EXTERNAL_METRICS_PROVIDER_CHUNK_SIZE`).
+const BATCH: u32 = 35;
 /// Requests at a time: to make the HPAs, and to read their values.
 const AT_A_TIME: usize = 8;
 
@@ -57,12 +59,33 @@ pub(super) async fn run<C: Cluster>(
         let says = describe::says(cluster, recorder, BAD, &words, stage.fault_for);
         let (said, held) = tokio::join!(says, stage.hold(Says::Nothing));
         said?;
-        held?;
+        let refused = held?.iter().filter(|call| call.status == 400).count();
+        let most = most_refusals(stage.refreshes());
+        recorder.assertion(
+            "the bad query is asked alone, and less and less often",
+            if refused <= most {
+                Ok(format!("{refused} calls are refused, the limit is {most}"))
+            } else {
+                Err(format!("{refused} calls are refused, the limit is {most}"))
+            },
+        )?;
         all_read(cluster, recorder, "all others still have theirs, one bad query later").await
     });
     held.await?;
     recorder.phase("mended", mend(cluster, recorder)).await?;
     stage.recover(Duration::ZERO).await
+}
+
+/// The most calls that a bad query may spoil in this many refreshes: those by which it is found in its
+/// batch, halved again and again, and those that it makes alone, each after twice the wait of the last.
+fn most_refusals(refreshes: u32) -> usize {
+    let (mut halvings, mut queries) = (1, BATCH);
+    while 1 < queries {
+        queries = queries.div_ceil(2);
+        halvings += 1;
+    }
+    let alone = 1 + refreshes.saturating_add(1).ilog2();
+    halvings + usize::try_from(alone).unwrap_or(usize::MAX)
 }
 
 async fn create_others<C: Cluster>(cluster: &C) -> anyhow::Result<()> {
@@ -158,4 +181,17 @@ async fn mend<C: Cluster>(cluster: &C, recorder: &Recorder) -> anyhow::Result<()
         });
     let result = looked.await.map_err(|timeout| timeout.to_string());
     Ok(recorder.assertion("with its query mended the HPA reads its metric", result)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_query_spoils_a_few_calls_however_long_it_is_there() {
+        // 35, 18, 9, 5, 3, 2 and 1 queries; then alone, after waits of 1, 2, 4 … refreshes.
+        for (refreshes, expected) in [(0, 8), (1, 9), (10, 11), (60, 13), (u32::MAX, 39)] {
+            assert_eq!(most_refusals(refreshes), expected, "{refreshes}");
+        }
+    }
 }

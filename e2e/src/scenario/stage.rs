@@ -56,6 +56,14 @@ pub(super) fn max_age(timings: Timings) -> Duration {
     }
 }
 
+/// How often the provider asks for a metric.
+fn refresh(timings: Timings) -> Duration {
+    match timings.provider {
+        ProviderPeriods::Fast => Duration::from_secs(1),
+        ProviderPeriods::Default => Duration::from_secs(30),
+    }
+}
+
 /// Long enough for the HPA to see that the samples are too old.
 fn fault_for(timings: Timings) -> Duration {
     let seconds = (max_age(timings) + timings.hpa_sync * SYNCS).as_secs_f64().ceil();
@@ -168,6 +176,12 @@ impl<'a, C: Cluster> Stage<'a, C> {
         script(self.cluster, metric, AT_REST).await?;
         let down = scale_down(self.cluster, &self.observer, self.recorder);
         self.recorder.phase("3 → 1", down).await
+    }
+
+    /// How often the provider asks while the fault lasts, where nothing keeps it from asking.
+    pub(super) fn refreshes(&self) -> u32 {
+        let refresh = refresh(self.cluster.timings());
+        u32::try_from(self.fault_for.as_secs().div_ceil(refresh.as_secs())).unwrap_or(u32::MAX)
     }
 
     /// Whether the fault lasts longer than the samples from before it.
