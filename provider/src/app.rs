@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{self, health::Readiness},
-    args::{Args, Command, Run},
+    args::{self, Args, Command, Run},
     datadog::{Client, batch::Limits},
     demand,
     metrics::Metrics,
@@ -73,7 +73,7 @@ async fn start_external_metrics(
 ) -> anyhow::Result<ExternalMetrics> {
     let settings = &args.external_metrics;
     let endpoint = args.datadog.query_endpoint()?;
-    let client = Client::new(&endpoint, args.datadog.keys()?, args.datadog.query_timeout)?;
+    let client = Client::of(args.datadog.endpoints()?, args.datadog.query_timeout)?;
     let config = poll::Config {
         refresh_period: settings.refresh_period,
         defaults: query::Defaults {
@@ -90,6 +90,8 @@ async fn start_external_metrics(
     let kube_config = kube_config(args).await?;
     let namespace = kube_config.default_namespace.clone();
     let kube = kube::Client::try_from(kube_config).context("Kubernetes client cannot be made")?;
+    demand::watch::check(&kube).await?;
+    let watched = watched(settings, config.defaults);
     tracing::info!(
         %endpoint,
         aggregator = config.defaults.aggregator.as_str(),
@@ -103,7 +105,14 @@ async fn start_external_metrics(
     tasks.spawn("watch of HPAs", {
         let stop = stop.clone();
         async move {
-            demand::watch::run(kube, demand_sender, stop).await;
+            demand::watch::run(kube, watched, demand_sender, stop).await;
+            Ok(())
+        }
+    });
+    tasks.spawn("watch of key files", {
+        let (client, stop) = (client.clone(), stop.clone());
+        async move {
+            client.watch_keys(stop).await;
             Ok(())
         }
     });
@@ -114,6 +123,19 @@ async fn start_external_metrics(
     });
     let api = api::Config { store: store_receiver };
     Ok(ExternalMetrics { api, namespace })
+}
+
+fn watched(settings: &args::ExternalMetrics, defaults: query::Defaults) -> demand::watch::Config {
+    let env = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let cluster_name = settings.cluster_name.clone().filter(|name| !name.is_empty());
+    demand::watch::Config {
+        autoscalers: settings.autoscaler_label_selector.clone(),
+        datadog_metrics: settings.use_datadogmetric_crd,
+        wpas: settings.wpa_controller,
+        templates: query::template::Values::new(cluster_name, env),
+        defaults,
+    }
 }
 
 /// An error with its causes on one line, without those that the message before them repeats.

@@ -12,7 +12,7 @@ mod external_metrics;
 mod serving;
 
 pub use crate::args::{
-    datadog::{Datadog, Invalid},
+    datadog::{BadEndpoint, Datadog, Invalid},
     external_metrics::ExternalMetrics,
     serving::Serving,
 };

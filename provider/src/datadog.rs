@@ -1,7 +1,8 @@
 //! Asks Datadog: the only outgoing HTTP of the provider.
 //!
-//! [`client`] sends one request, [`batch`] (pure) says which queries share one, [`ask`] isolates a
-//! query that Datadog refuses, so that it does not take the others of its request with it.
+//! [`client`] puts a question to one of the [`endpoints`], with retries and the [`keys`] of the
+//! moment. The rest is pure: [`batch`] says which queries share a question, [`coalesce`] which become
+//! one query, [`budget`] how many questions the account still allows.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +14,10 @@ pub mod batch;
 pub mod budget;
 pub mod client;
 pub mod coalesce;
+pub mod endpoints;
 pub mod error;
+pub mod keys;
+mod retry;
 mod wire;
 
 pub use client::Client;
@@ -53,8 +57,9 @@ pub struct Exchange {
     pub endpoint: Arc<str>,
     /// HTTP requests that it took, retries and other endpoints included.
     pub requests: u32,
-    /// The budget of the account behind `endpoint`, where the answer told it.
+    /// The budget of the account behind `endpoint`, where the last answer told it.
     pub rate_limit: Option<RateLimit>,
-    /// Our clock minus Datadog's, from the header `Date`: exact to a second.
+    /// Our clock minus Datadog's, from the header `Date`: whole seconds, exact to one. `None` also
+    /// where the exchange took too long to tell.
     pub clock_skew: Option<SignedDuration>,
 }

@@ -1,7 +1,7 @@
 //! Who wants what: the external metrics that the cluster's autoscalers name.
 //!
-//! [`hpa`] reads one object, [`index`] keeps what all of them want (both pure), [`watch`] follows
-//! them and publishes a [`Demand`].
+//! [`hpa`], [`wpa`] and [`definition`] read one object, [`index`] keeps what all of them say (all
+//! pure), [`watch`] follows them and publishes a [`Demand`].
 
 use std::{cmp::Ordering, collections::BTreeMap, fmt, sync::Arc};
 
@@ -12,10 +12,20 @@ use crate::{
     selector::Selector,
 };
 
+mod builder;
 pub mod datadog_metric;
+pub mod definition;
+pub mod duration;
 pub mod hpa;
 pub mod index;
+pub mod options;
+pub mod reference;
+mod table;
 pub mod watch;
+pub mod wish;
+pub mod wpa;
+
+pub use crate::demand::builder::{Builder, Claim};
 
 /// What a request to the external metrics API carries, hence what tells two metrics apart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,11 +39,24 @@ pub struct MetricKey {
 }
 
 impl MetricKey {
-    /// The key for the metric `name`, in any case, as asked for in `namespace`.
+    /// The key for the metric `name`, in any case, as asked for in `namespace`. A reference to a
+    /// `DatadogMetric` is the same key from everywhere.
     pub fn new(namespace: &str, name: &str, selector: Selector) -> Self {
-        // The HPA's client lower-cases the name in the URL
-        // (k8s.io/metrics/pkg/client/external_metrics, kubernetes#72996).
-        Self { namespace: namespace.to_owned(), metric: name.to_lowercase(), selector }
+        match reference::parse(name) {
+            Some(Ok(object)) => Self::of(&object),
+            // The HPA's client lower-cases the name in the URL
+            // (k8s.io/metrics/pkg/client/external_metrics, kubernetes#72996).
+            _ => Self { namespace: namespace.to_owned(), metric: name.to_lowercase(), selector },
+        }
+    }
+
+    /// The key of the references to a `DatadogMetric`.
+    pub fn of(object: &ObjectName) -> Self {
+        Self {
+            namespace: object.namespace.clone(),
+            metric: reference::write(object),
+            selector: Selector::default(),
+        }
     }
 }
 
@@ -130,7 +153,7 @@ pub struct Problem {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Demand {
     metrics: Vec<(MetricKey, Arc<Wanted>)>,
-    /// What is wrong with the autoscalers.
+    /// What is wrong with the autoscalers, sorted by those, without duplicates.
     pub problems: Vec<(Autoscaler, Problem)>,
     /// All `DatadogMetric`s, active or not.
     pub datadog_metrics: BTreeMap<ObjectName, DatadogMetricUse>,
@@ -152,6 +175,19 @@ impl Demand {
         self.metrics.get(position).map(|(key, wanted)| (key, wanted))
     }
 
+    /// The problems that were not there in `before`.
+    pub fn problems_since<'a>(
+        &'a self,
+        before: &'a Self,
+    ) -> impl Iterator<Item = &'a (Autoscaler, Problem)> {
+        let known = |(by, problem): &(Autoscaler, Problem)| {
+            before.problems.binary_search_by(|(other_by, other)| {
+                other_by.identity().cmp(&by.identity()).then_with(|| other.cmp(problem))
+            })
+        };
+        self.problems.iter().filter(move |it| known(it).is_err())
+    }
+
     /// The number of distinct metrics.
     pub fn len(&self) -> usize {
         self.metrics.len()
@@ -163,61 +199,19 @@ impl Demand {
     }
 }
 
-/// Puts single wishes together.
-#[derive(Debug, Default)]
-pub struct Builder {
-    metrics: BTreeMap<MetricKey, Wanted>,
-}
-
-impl Builder {
-    /// Adds one wish. Where the same key was wished for already, the older autoscaler's spelling of
-    /// the name and its overrides hold.
-    pub fn add(
-        &mut self,
-        key: MetricKey,
-        name: String,
-        source: Source,
-        overrides: Overrides,
-        autoscaler: Autoscaler,
-    ) {
-        match self.metrics.entry(key) {
-            std::collections::btree_map::Entry::Vacant(vacant) => {
-                vacant.insert(Wanted { name, by: vec![autoscaler], overrides, source });
-            }
-            std::collections::btree_map::Entry::Occupied(mut occupied) => {
-                let wanted = occupied.get_mut();
-                if wanted.by.contains(&autoscaler) {
-                    return; // one HPA may name the same metric twice
-                }
-                let position =
-                    wanted.by.partition_point(|other| other.age_order(&autoscaler).is_lt());
-                if position == 0 {
-                    wanted.name = name;
-                    wanted.overrides = overrides;
-                }
-                wanted.by.insert(position, autoscaler);
-            }
-        }
-    }
-
-    /// The whole.
-    pub fn build(self) -> Demand {
-        let metrics =
-            self.metrics.into_iter().map(|(key, wanted)| (key, Arc::new(wanted))).collect();
-        Demand { metrics, ..Demand::default() }
-    }
-}
-
 impl Autoscaler {
+    /// What tells it apart from all others at one time.
+    pub fn identity(&self) -> (Kind, &str, &str) {
+        (self.kind, &self.namespace, &self.name)
+    }
+
     /// Older first; without a creation time last; equals by kind, namespace and name, so that every
     /// replica of the provider decides alike.
     pub fn age_order(&self, other: &Self) -> Ordering {
-        (self.created.is_none(), self.created, self.kind, &self.namespace, &self.name).cmp(&(
+        (self.created.is_none(), self.created, self.identity()).cmp(&(
             other.created.is_none(),
             other.created,
-            other.kind,
-            &other.namespace,
-            &other.name,
+            other.identity(),
         ))
     }
 }
@@ -247,49 +241,17 @@ impl fmt::Display for MetricKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn key() -> MetricKey {
-        MetricKey::new("default", "requests", Selector::default())
-    }
-
-    fn autoscaler(name: &str, created: Option<i64>) -> Autoscaler {
-        Autoscaler {
-            kind: Kind::Hpa,
-            namespace: "default".into(),
-            name: name.into(),
-            uid: name.into(),
-            created: created.map(|second| Timestamp::from_second(second).unwrap()),
-        }
-    }
-
-    fn built(wishes: &[(&str, Autoscaler)]) -> Demand {
-        let mut builder = Builder::default();
-        for (name, autoscaler) in wishes {
-            let overrides = Overrides::default();
-            builder.add(key(), (*name).into(), Source::Selector, overrides, autoscaler.clone());
-        }
-        builder.build()
-    }
+    use crate::selector::{Operator, Requirement};
 
     #[test]
-    fn the_oldest_autoscaler_decides_how_the_name_is_spelt() {
-        let demand = built(&[
-            ("Requests", autoscaler("young", Some(20))),
-            ("requests", autoscaler("unknown", None)),
-            ("REQUESTS", autoscaler("old", Some(10))),
-        ]);
-        let (_, wanted) = demand.iter().next().unwrap();
-        assert_eq!(wanted.name, "REQUESTS");
-        let names: Vec<_> = wanted.by.iter().map(|by| by.name.as_str()).collect();
-        assert_eq!(names, ["old", "young", "unknown"]);
-    }
-
-    #[test]
-    fn the_same_wish_twice_counts_once() {
-        let wish = ("requests", autoscaler("a", Some(1)));
-        let demand = built(&[wish.clone(), wish]);
-        assert_eq!(demand.iter().next().unwrap().1.by.len(), 1);
-        assert_eq!(demand.len(), 1);
-        assert_eq!(demand.position(&key()), Some(0));
+    fn a_reference_is_one_key_for_whoever_asks() {
+        let selector =
+            Selector::from_iter([Requirement { key: "a".into(), operator: Operator::Exists }]);
+        let key = MetricKey::new("default", "DatadogMetric@Web:Requests", selector.clone());
+        assert_eq!(key, MetricKey::new("web", "datadogmetric@web:requests", Selector::default()));
+        assert_eq!(key.to_string(), "web/datadogmetric@web:requests{}");
+        // What refers to nothing stays where it was asked for.
+        let key = MetricKey::new("default", "datadogmetric@Web", selector);
+        assert_eq!(key.to_string(), "default/datadogmetric@web{a}");
     }
 }

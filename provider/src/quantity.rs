@@ -46,6 +46,29 @@ fn canonical(mut units: i64, mut position: usize) -> String {
     format!("{units}{}", SUFFIXES[position])
 }
 
+/// The number that `text` means, a plain one or a quantity of any family: `7`, `1500m`, `2Ki`,
+/// `15e2`. `None` where it is neither, or too large.
+pub fn parse(text: &str) -> Option<f64> {
+    let is_number = |c: char| c.is_ascii_digit() || "+-.".contains(c);
+    let end = text.find(|c| !is_number(c)).unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    let exponent = suffix.strip_prefix(['e', 'E']).filter(|digits| !digits.is_empty());
+    let value = if let Some(exponent) = exponent {
+        scaled(number, exponent.parse().ok()?)?
+    } else if let Some(position) = SUFFIXES.iter().position(|known| *known == suffix) {
+        scaled(number, i32::try_from(position).ok()? * 3 - 9)?
+    } else {
+        let power = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"].iter().position(|it| *it == suffix)? + 1;
+        scaled(number, 0)? * 1024_f64.powi(i32::try_from(power).ok()?)
+    };
+    value.is_finite().then_some(value)
+}
+
+/// The nearest to `number * 10^exponent`: a product would round twice.
+fn scaled(number: &str, exponent: i32) -> Option<f64> {
+    format!("{number}e{exponent}").parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -91,20 +114,37 @@ mod tests {
         assert_eq!(format(f64::INFINITY), None);
     }
 
-    /// A reader for the test alone.
-    fn read(text: &str) -> f64 {
-        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let suffix = &text[digits.len()..];
-        let position = SUFFIXES.iter().position(|s| *s == suffix).unwrap();
-        let exponent = i32::try_from(position).unwrap() * 3 - 9;
-        digits.parse::<f64>().unwrap() * 10f64.powi(exponent)
+    #[test]
+    fn numbers_and_quantities_of_every_family_are_read() {
+        for (text, expected) in [
+            ("7", 7.0),
+            ("-2.5", -2.5),
+            ("1500m", 1.5),
+            ("2k", 2000.0),
+            ("1E", 1e18),
+            ("15e2", 1500.0),
+            ("1E-3", 0.001),
+            ("2Ki", 2048.0),
+            ("1.5Gi", 1_610_612_736.0),
+            ("100u", 0.0001),
+        ] {
+            assert_eq!(parse(text), Some(expected), "{text}");
+        }
+        for text in ["", "m", "seven", "1 k", "1K", "NaN", "inf", "1e999", "--1", "1.2.3", "1eé"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
     }
 
     proptest! {
         #[test]
+        fn property_test_no_text_panics(text in "[0-9+.eEikm-]{0,10}|\\PC{0,6}") {
+            prop_assert!(parse(&text).is_none_or(f64::is_finite));
+        }
+
+        #[test]
         fn property_test_the_text_is_within_half_a_unit(value in -1e9..1e9f64) {
             let half = if value.abs() < 1.0 { 0.5e-9 } else { 0.5e-3 };
-            let read = read(&format(value).unwrap());
+            let read = parse(&format(value).unwrap()).unwrap();
             prop_assert!((read - value).abs() <= half * 1.001, "{value} {read}");
         }
 

@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
+pub mod raw;
 pub mod resolve;
+pub mod template;
 
 /// A metric query in Datadog's language, such as
 /// `sum:nginx.net.request_per_s{kube_container_name:nginx}.rollup(30)`. Cheap to clone; two are

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
+    datadog::Error,
     demand::{Autoscaler, Builder, Demand, Kind, MetricKey, Source},
     query::{Aggregator, Ask, Defaults, Overrides, Query},
     selector::Selector,
@@ -21,6 +22,17 @@ pub(crate) const DEFAULTS: Defaults = Defaults {
     window: WINDOW,
     max_window: Duration::from_secs(86_400),
 };
+
+/// A query that Datadog refuses.
+pub(crate) fn rejected(message: &str) -> Error {
+    Error::Rejected { status: 200, message: message.to_owned() }
+}
+
+/// A Datadog that is out of order.
+pub(crate) fn down() -> Error {
+    let endpoint = "https://api.datadoghq.com".into();
+    Error::Server { status: 503, message: "down".to_owned(), endpoint }
+}
 
 pub(crate) fn hpa(namespace: &str, name: &str) -> Autoscaler {
     Autoscaler {

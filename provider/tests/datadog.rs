@@ -1,5 +1,5 @@
-//! The real client against an in-process fake Datadog, and against canned
-//! bytes where the fake has no such fault.
+//! The real client against an in-process fake Datadog, and against canned bytes where the fake has
+//! no such fault.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,11 +15,23 @@ use fake_datadog::{
 };
 use jiff::Timestamp;
 use provider::{
-    datadog::{Client, Error, client::Keys},
+    datadog::{Client, Error, Exchange, keys::Keys},
     query::Query,
 };
 use url::Url;
-use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
+
+#[path = "datadog/answers.rs"]
+mod answers;
+#[path = "datadog/errors.rs"]
+mod errors;
+#[path = "datadog/failover.rs"]
+mod failover;
+#[path = "datadog/hostile.rs"]
+mod hostile;
+#[path = "datadog/key_files.rs"]
+mod key_files;
+#[path = "datadog/retries.rs"]
+mod retries;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -60,78 +72,19 @@ fn query(metric: &str) -> Query {
     Query::new(format!("avg:{metric}{{queue:a}}.rollup(1)"))
 }
 
-async fn query_one(client: &Client) -> Result<usize, Error> {
-    let series = client.query(&[query("depth")], Timestamp::now(), MINUTE).await?;
-    Ok(series[0].len())
+/// One question for one query.
+async fn ask_one(client: &Client) -> Exchange {
+    client.ask(&[query("depth")], Timestamp::now(), MINUTE).await
 }
 
-#[tokio::test]
-async fn several_queries_share_a_request_and_get_their_own_series() {
-    let fake = fake().await;
-    fake.script(constant("depth", 4.0)).unwrap();
-    fake.script(constant("rate", 5.0)).unwrap();
-    let queries = [query("rate"), query("absent"), query("depth")];
-    let series = client(&fake).query(&queries, Timestamp::now(), MINUTE).await.unwrap();
-    let values: Vec<Option<f64>> = series
-        .iter()
-        .map(|series| series.first().and_then(|one| one.points.last().and_then(|point| point.1)))
-        .collect();
-    assert_eq!(values, [Some(5.0), None, Some(4.0)]);
-    assert_eq!(fake.requests().total, 1);
+/// The same, which fails.
+async fn error_of(client: &Client) -> Error {
+    ask_one(client).await.result.unwrap_err()
 }
 
-#[tokio::test]
-async fn rejected_keys_are_named_as_such() {
-    let fake = fake().await;
-    let error =
-        query_one(&client_with(fake.url().as_str(), wrong_keys(), TIMEOUT)).await.unwrap_err();
-    assert!(matches!(error, Error::Forbidden { status: 403, .. }), "{error}");
-    assert!(error.to_string().contains("check DD_API_KEY, DD_APP_KEY and DD_SITE"), "{error}");
-}
-
-#[tokio::test]
-async fn limits_and_failures_of_datadog_are_told_apart() {
-    let fake = fake().await;
-    let client = client(&fake);
-    for (code, expected) in
-        [(429, "rate_limit_error"), (500, "other_http_error"), (422, "unprocessable_entity_error")]
-    {
-        let fault = Fault::new("status", Effect::status(code)).on(Endpoint::Query);
-        fake.fault(fault).unwrap();
-        assert_eq!(query_one(&client).await.unwrap_err().metric_label(), expected, "{code}");
-    }
-}
-
-#[tokio::test]
-async fn a_slow_datadog_is_a_timeout_that_names_its_limit() {
-    let fake = fake().await;
-    let slow = Effect::Delay(Span::from_secs(30));
-    fake.fault(Fault::new("slow", slow).on(Endpoint::Query)).unwrap();
-    let error = query_one(&client(&fake)).await.unwrap_err();
-    assert!(matches!(error, Error::Timeout { .. }), "{error}");
-    assert!(error.to_string().contains("within 500ms"), "{error}");
-}
-
-#[tokio::test]
-async fn nobody_at_the_endpoint_is_unreachable_and_the_query_stays_out_of_the_message() {
-    let fake = fake().await;
-    let url = fake.url().clone();
-    drop(fake);
-    let error = query_one(&client_with(url.as_str(), wrong_keys(), TIMEOUT)).await.unwrap_err();
-    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
-    assert!(!error.to_string().contains("depth"), "{error}");
-}
-
-#[tokio::test]
-async fn hostile_bodies_are_malformed_answers() {
-    for body in
-        ["", "<html>", "{\"status\":\"ok\",\"series\":7}", "{\"status\":\"ok\",\"series\":[{}"]
-    {
-        let server = MockServer::start().await;
-        let answer = ResponseTemplate::new(200).set_body_string(body);
-        Mock::given(any()).respond_with(answer).mount(&server).await;
-        let error =
-            query_one(&client_with(&server.uri(), wrong_keys(), TIMEOUT)).await.unwrap_err();
-        assert!(matches!(error, Error::Malformed { .. }), "{body}: {error}");
-    }
+/// Waits until no fault is in force any more: the last one has hit its request.
+async fn faults_are_spent(fake: &FakeDatadog) {
+    let control = fake_datadog::control::Client::new(fake.url().clone()).unwrap();
+    let spent = async { while 0 < control.health().await.unwrap().faults {} };
+    tokio::time::timeout(Duration::from_secs(20), spent).await.expect("not spent in time");
 }

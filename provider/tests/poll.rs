@@ -13,7 +13,7 @@ use fake_datadog::{
     control::{Effect, Endpoint, Fault, Script, Shape, Span},
 };
 use provider::{
-    datadog::{Client, batch::Limits, client::Keys},
+    datadog::{Client, batch::Limits, keys::Keys},
     demand::{Autoscaler, Builder, Demand, Kind, MetricKey, Raw, Source},
     poll::{Config, Poll},
     query::{Aggregator, Defaults, Overrides, Query},

@@ -30,7 +30,7 @@ struct Args {
 enum Command {
     /// Bring up a cluster, put real load on a real nginx, and assert that the HPA follows
     E2e(e2e::Args),
-    /// Measure the fake: its parts, and the whole under load
+    /// Measure the fake: its parts, and the whole under load; or, as `bench engine`, the provider
     Bench(bench::Args),
     /// Make the images of provider, fake and load generator, without docker
     Image(image::Args),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::{
     api::{status::Status, wire::ExternalMetricValue},
-    demand::{MetricKey, Wanted},
+    demand::{MetricKey, ObjectName, Wanted, datadog_metric::ALWAYS_ACTIVE, reference},
     quantity,
     query::Ask,
     sample::{NoSample, Sample},
@@ -93,6 +93,11 @@ fn unwanted(key: &MetricKey, snapshot: &Snapshot) -> Status {
     if !snapshot.ready {
         return Status::unavailable("the provider has not read the cluster's HPAs yet");
     }
+    match reference::parse(&key.metric) {
+        Some(Ok(object)) => return Status::not_found(unreferenced(&object, snapshot)),
+        Some(Err(error)) => return Status::not_found(error.to_string()),
+        None => {}
+    }
     let mut others = snapshot.selectors_of(&key.namespace, &key.metric).peekable();
     let hint = match others.peek() {
         None => String::new(),
@@ -105,6 +110,18 @@ fn unwanted(key: &MetricKey, snapshot: &Snapshot) -> Status {
         "no HPA in namespace {} wants the external metric {} with selector {{{}}}{hint}",
         key.namespace, key.metric, key.selector
     ))
+}
+
+fn unreferenced(object: &ObjectName, snapshot: &Snapshot) -> String {
+    let hint = if snapshot.demand().datadog_metrics.contains_key(object) {
+        format!(
+            "so that Datadog is not asked; annotate it with {ALWAYS_ACTIVE}=true to have it asked \
+             nonetheless"
+        )
+    } else {
+        "and it is not among the DatadogMetrics that the provider reads".to_owned()
+    };
+    format!("no autoscaler refers to DatadogMetric {object}, {hint}")
 }
 
 fn refusal(outcome: &Outcome, ask: &Ask, entry: &Entry, now: Timestamp) -> Status {

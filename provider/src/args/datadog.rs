@@ -6,7 +6,17 @@ use clap::Args as ClapArgs;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::{args::parse_duration, datadog::client::Keys};
+use crate::{
+    args::parse_duration,
+    datadog::{
+        endpoints::Endpoint,
+        keys::{KeyRing, Kind, Source, Unusable, Value},
+    },
+};
+
+mod endpoints;
+
+pub use crate::args::datadog::endpoints::BadEndpoint;
 
 /// Datadog account and endpoint.
 #[derive(Debug, ClapArgs)]
@@ -18,6 +28,12 @@ pub struct Datadog {
     /// Application key
     #[arg(long, env = "DD_APP_KEY", hide_env_values = true, value_name = "KEY")]
     pub app_key: Option<SecretString>,
+    /// File with the API key, instead of `--api-key`; read again when it changes
+    #[arg(long, env = "DD_API_KEY_FILE", value_name = "FILE")]
+    pub api_key_file: Option<String>,
+    /// File with the application key, instead of `--app-key`; read again when it changes
+    #[arg(long, env = "DD_APP_KEY_FILE", value_name = "FILE")]
+    pub app_key_file: Option<String>,
     /// API key for metric queries alone, instead of `--api-key`
     #[arg(
         long,
@@ -43,7 +59,16 @@ pub struct Datadog {
     /// URL for metric queries where `--endpoint` is not given
     #[arg(long, env = "DATADOG_HOST", value_name = "URL")]
     pub datadog_host: Option<String>,
-    /// Time limit for one query request
+    /// More endpoints for metric queries, to be asked when the first one fails: a JSON list of
+    /// objects with `site` or `url`, `api_key` or `api_key_file`, `app_key` or `app_key_file`
+    #[arg(
+        long,
+        env = "DD_EXTERNAL_METRICS_PROVIDER_ENDPOINTS",
+        hide_env_values = true,
+        value_name = "JSON"
+    )]
+    pub endpoints: Option<SecretString>,
+    /// Time limit for one query request, retries included
     #[arg(
         long,
         env = "DD_EXTERNAL_METRICS_PROVIDER_QUERY_TIMEOUT",
@@ -58,27 +83,22 @@ pub struct Datadog {
 #[derive(Debug, thiserror::Error)]
 pub enum Invalid {
     /// Nothing was given.
-    #[error("{variable} is not set: {what} is needed to query Datadog")]
+    #[error("neither {variable} nor {variable}_FILE is set: {kind} is needed to query Datadog")]
     Missing {
         /// Environment variable.
         variable: &'static str,
         /// What it holds.
-        what: &'static str,
+        kind: Kind,
     },
-    /// The manifest was applied without editing it.
-    #[error("{variable} still is the placeholder {placeholder}, put your key there")]
-    Placeholder {
-        /// Environment variable.
-        variable: &'static str,
-        /// The text that should have been replaced.
-        placeholder: &'static str,
-    },
-    /// A key that no HTTP header can carry.
-    #[error("{variable} has characters that no key has, look for quotes and line ends in it")]
-    Garbled {
+    /// Two settings for one thing.
+    #[error("{variable} and {variable}_FILE are both set, set one of them")]
+    Both {
         /// Environment variable.
         variable: &'static str,
     },
+    /// A key that cannot be one.
+    #[error(transparent)]
+    Key(#[from] Unusable),
     /// The endpoint is no URL.
     #[error(
         "Datadog endpoint {url:?} is no URL ({source}), give one such as https://api.datadoghq.com"
@@ -89,95 +109,87 @@ pub enum Invalid {
         /// What is wrong with it.
         source: url::ParseError,
     },
+    /// One of the further endpoints.
+    #[error(transparent)]
+    Endpoints(#[from] BadEndpoint),
 }
 
 impl Datadog {
-    /// The keys for metric queries; blanks around them are dropped, as Datadog's agent does.
-    pub fn keys(&self) -> Result<Keys, Invalid> {
-        let api = self.external_metrics_provider_api_key.as_ref().or(self.api_key.as_ref());
-        let app = self.external_metrics_provider_app_key.as_ref().or(self.app_key.as_ref());
-        Ok(Keys {
-            api: key(api, "DD_API_KEY", "an API key", "<API_KEY>")?,
-            app: key(app, "DD_APP_KEY", "an application key", "<APP_KEY>")?,
-        })
+    /// Where metric queries go, with the keys for it: the main endpoint, then those of
+    /// `--endpoints`. Reads key files.
+    pub fn endpoints(&self) -> Result<Vec<Endpoint>, Invalid> {
+        let main = Endpoint {
+            url: self.query_endpoint()?,
+            keys: KeyRing::new(self.source(Kind::Api)?, self.source(Kind::App)?)?,
+            setting: self.place().0.to_owned(),
+        };
+        let others = self.endpoints.as_ref().map_or("", |list| list.expose_secret().trim());
+        let mut endpoints = vec![main];
+        if !others.is_empty() {
+            endpoints.extend(endpoints::parse(others)?);
+        }
+        Ok(endpoints)
     }
 
     /// Where metric queries go: the endpoint, else `DATADOG_HOST`, else what follows from the site.
     pub fn query_endpoint(&self) -> Result<Url, Invalid> {
-        let given = [&self.endpoint, &self.datadog_host];
-        let url = given.into_iter().flatten().find(|url| !url.trim().is_empty()).map_or_else(
-            || format!("https://api.{}", self.site.trim()),
-            |url| url.trim().to_owned(),
-        );
+        let (_, url) = self.place();
         Url::parse(&url).map_err(|source| Invalid::Endpoint { url, source })
+    }
+
+    /// The setting that says where metric queries go, and the URL that it leads to.
+    fn place(&self) -> (&'static str, String) {
+        let given = [
+            ("DD_EXTERNAL_METRICS_PROVIDER_ENDPOINT", &self.endpoint),
+            ("DATADOG_HOST", &self.datadog_host),
+        ];
+        let given = given.into_iter().find_map(|(setting, url)| Some((setting, filled(url)?)));
+        given.map_or_else(
+            || ("DD_SITE", of_site(&self.site)),
+            |(setting, url)| (setting, url.to_owned()),
+        )
+    }
+
+    /// Where a key comes from: the one for metric queries alone, else the general one or its file.
+    fn source(&self, kind: Kind) -> Result<Source, Invalid> {
+        let (variables, own, general, file) = match kind {
+            Kind::Api => (
+                ["DD_EXTERNAL_METRICS_PROVIDER_API_KEY", "DD_API_KEY", "DD_API_KEY_FILE"],
+                &self.external_metrics_provider_api_key,
+                &self.api_key,
+                &self.api_key_file,
+            ),
+            Kind::App => (
+                ["DD_EXTERNAL_METRICS_PROVIDER_APP_KEY", "DD_APP_KEY", "DD_APP_KEY_FILE"],
+                &self.external_metrics_provider_app_key,
+                &self.app_key,
+                &self.app_key_file,
+            ),
+        };
+        let [own_variable, variable, file_variable] = variables;
+        let (setting, value) = match (key(own), key(general), filled(file)) {
+            (Some(own), ..) => (own_variable, Value::Key(own.clone())),
+            (None, Some(_), Some(_)) => return Err(Invalid::Both { variable }),
+            (None, Some(general), None) => (variable, Value::Key(general.clone())),
+            (None, None, Some(file)) => (file_variable, Value::File(file.into())),
+            (None, None, None) => return Err(Invalid::Missing { variable, kind }),
+        };
+        Ok(Source { kind, setting: setting.to_owned(), value })
     }
 }
 
-fn key(
-    given: Option<&SecretString>,
-    variable: &'static str,
-    what: &'static str,
-    placeholder: &'static str,
-) -> Result<SecretString, Invalid> {
-    match given.map_or("", |key| key.expose_secret().trim()) {
-        "" => Err(Invalid::Missing { variable, what }),
-        key if key == placeholder => Err(Invalid::Placeholder { variable, placeholder }),
-        key if !key.chars().all(|c| c.is_ascii_graphic()) => Err(Invalid::Garbled { variable }),
-        key => Ok(key.into()),
-    }
+fn of_site(site: &str) -> String {
+    format!("https://api.{}", site.trim())
+}
+
+/// What a setting says; a blank one says nothing, as an empty environment variable.
+fn filled(setting: &Option<String>) -> Option<&str> {
+    setting.as_deref().map(str::trim).filter(|it| !it.is_empty())
+}
+
+fn key(setting: &Option<SecretString>) -> Option<&SecretString> {
+    setting.as_ref().filter(|key| !key.expose_secret().trim().is_empty())
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-    use crate::args::{Args, Command};
-
-    fn datadog(arguments: &[&str]) -> Datadog {
-        let arguments = ["datadog-cluster-agent", "run"].iter().chain(arguments);
-        let Command::Run(run) = Args::try_parse_from(arguments).unwrap().command;
-        run.datadog
-    }
-
-    #[test]
-    fn missing_and_placeholder_keys_are_named() {
-        let error = |arguments: &[&str]| datadog(arguments).keys().unwrap_err().to_string();
-        assert_eq!(
-            error(&["--api-key", " ", "--app-key", "b"]),
-            "DD_API_KEY is not set: an API key is needed to query Datadog"
-        );
-        assert_eq!(
-            error(&["--api-key", "a", "--app-key", "<APP_KEY>"]),
-            "DD_APP_KEY still is the placeholder <APP_KEY>, put your key there"
-        );
-        assert_eq!(
-            error(&["--api-key", "a b", "--app-key", "b"]),
-            "DD_API_KEY has characters that no key has, look for quotes and line ends in it"
-        );
-    }
-
-    #[test]
-    fn keys_for_queries_alone_win_and_are_trimmed() {
-        let datadog = datadog(&[
-            "--api-key=general",
-            "--app-key=app",
-            "--external-metrics-provider-api-key= own\n",
-        ]);
-        assert_eq!(datadog.keys().unwrap().api.expose_secret(), "own");
-        assert!(!format!("{datadog:?}").contains("general"));
-    }
-
-    #[test]
-    fn the_endpoint_follows_from_the_site_unless_it_is_given() {
-        let url = |arguments: &[&str]| datadog(arguments).query_endpoint().unwrap().to_string();
-        assert_eq!(url(&[]), "https://api.datadoghq.com/");
-        assert_eq!(url(&["--site", "datadoghq.eu"]), "https://api.datadoghq.eu/");
-        assert_eq!(url(&["--datadog-host", "http://h:1"]), "http://h:1/");
-        assert_eq!(
-            url(&["--datadog-host", "http://h:1", "--endpoint", "http://e:2/x"]),
-            "http://e:2/x"
-        );
-        assert!(datadog(&["--endpoint", "nowhere"]).query_endpoint().is_err());
-    }
-}
+mod tests;

@@ -4,7 +4,15 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, builder::BoolishValueParser};
 
-use crate::{args::parse_duration, query::Aggregator};
+use crate::{
+    api::selector,
+    args::parse_duration,
+    query::{
+        Aggregator,
+        resolve::{self, Unresolvable},
+    },
+    selector::Selector,
+};
 
 /// What is asked and how often.
 #[derive(Debug, ClapArgs)]
@@ -98,4 +106,69 @@ pub struct ExternalMetrics {
         value_name = "BOOL"
     )]
     pub coalesce: bool,
+    /// Serve only the HPAs and WPAs with these labels, such as `team=web,!keda` [default: all]
+    #[arg(
+        long,
+        env = "DD_EXTERNAL_METRICS_PROVIDER_AUTOSCALER_AUTOGEN_LABEL_SELECTOR",
+        default_value = "",
+        hide_default_value = true,
+        value_parser = parse_labels,
+        value_name = "SELECTOR"
+    )]
+    pub autoscaler_label_selector: Selector,
+    /// Read DatadogMetrics, which manifests/datadogmetric-crd.yaml defines
+    #[arg(
+        long,
+        env = "DD_EXTERNAL_METRICS_PROVIDER_USE_DATADOGMETRIC_CRD",
+        default_value = "false",
+        default_missing_value = "true",
+        num_args = 0..=1,
+        value_parser = BoolishValueParser::new(),
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
+    pub use_datadogmetric_crd: bool,
+    /// Serve WatermarkPodAutoscalers too
+    #[arg(
+        long,
+        env = "DD_EXTERNAL_METRICS_PROVIDER_WPA_CONTROLLER",
+        default_value = "false",
+        default_missing_value = "true",
+        num_args = 0..=1,
+        value_parser = BoolishValueParser::new(),
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
+    pub wpa_controller: bool,
+    /// The cluster's name, for %%tag_kube_cluster_name%% in the queries of DatadogMetrics
+    #[arg(long, env = "DD_CLUSTER_NAME", value_name = "NAME")]
+    pub cluster_name: Option<String>,
+}
+
+/// A selector that kube-apiserver takes.
+fn parse_labels(text: &str) -> Result<Selector, String> {
+    let selector = selector::parse(text).map_err(|error| error.to_string())?;
+    // A label may be empty, the tag of a query may not.
+    let is_fine = |error: &Unresolvable| matches!(error, Unresolvable::Value { value, .. } if value.is_empty());
+    let errors = selector.requirements().filter_map(|it| resolve::validate(it).err());
+    let error = errors.filter(|error| !is_fine(error)).map(|error| error.to_string()).next();
+    error.map_or(Ok(selector), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_held_against_what_kube_apiserver_takes() {
+        for text in ["", "team=web,!keda", "team in (a,b),empty="] {
+            assert!(parse_labels(text).is_ok(), "{text}");
+        }
+        assert_eq!(
+            parse_labels("team in web").unwrap_err(),
+            "labelSelector \"team in web\" cannot be read at character 9: `(` expected"
+        );
+        assert!(parse_labels("team=w/eb").unwrap_err().contains("no valid label value"));
+        assert!(parse_labels("te/a/m").unwrap_err().contains("no valid label key"));
+    }
 }

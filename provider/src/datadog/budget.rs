@@ -17,6 +17,9 @@ const PLANNED: f64 = 0.9;
 /// has this length.
 const BLOCKED: Duration = Duration::from_secs(60);
 
+/// The header says whole seconds, cut off: a window may end up to a second later than it says.
+const ROUNDING: Duration = Duration::from_secs(1);
+
 /// What is known about the budget of the endpoint that answered last.
 #[derive(Debug, Clone, Default)]
 pub struct Budget {
@@ -49,7 +52,7 @@ impl Budget {
             *self = Self { endpoint: Some(exchange.endpoint.clone()), ..Self::default() };
         }
         if let Some(limit) = exchange.rate_limit {
-            let resets_at = now + limit.reset;
+            let resets_at = now + limit.reset + ROUNDING;
             // Answers overtake each other: within one window the lower number is the later one.
             let limit = match self.reading {
                 Some(before)
@@ -66,9 +69,8 @@ impl Budget {
         match &exchange.result {
             Err(Error::RateLimited { reset }) => {
                 let reset = reset.or(exchange.rate_limit.map(|limit| limit.reset));
-                // A window that ends "in 0 s" ends within the second.
-                let wait = reset.unwrap_or(BLOCKED).max(Duration::from_secs(1));
-                self.blocked_until = self.blocked_until.max(Some(now + wait));
+                let until = now + reset.unwrap_or(BLOCKED) + ROUNDING;
+                self.blocked_until = self.blocked_until.max(Some(until));
             }
             Ok(_) => {
                 self.unlimited = exchange.rate_limit.is_none();
@@ -196,29 +198,29 @@ mod tests {
     fn an_empty_window_stops_calls_until_it_ends_and_then_one_goes_ahead() {
         let now = Instant::now();
         let budget = budget(&[exchange(0, 100)], now);
-        assert_eq!(budget.allows(0, now), Allowance::NotBefore(now + seconds(100)));
-        assert_eq!(budget.allows(0, now + seconds(100)), Allowance::Calls(1));
-        assert_eq!(budget.allows(1, now + seconds(100)), Allowance::Calls(0));
+        assert_eq!(budget.allows(0, now), Allowance::NotBefore(now + seconds(101)));
+        assert_eq!(budget.allows(0, now + seconds(101)), Allowance::Calls(1));
+        assert_eq!(budget.allows(1, now + seconds(101)), Allowance::Calls(0));
     }
 
     #[test]
     fn a_429_stops_calls_until_its_reset_or_for_a_minute() {
         let now = Instant::now();
         let known = budget(&[refused(Some(7))], now);
-        assert_eq!(known.allows(0, now), Allowance::NotBefore(now + seconds(7)));
+        assert_eq!(known.allows(0, now), Allowance::NotBefore(now + seconds(8)));
         let unknown = budget(&[refused(None)], now);
-        assert_eq!(unknown.allows(0, now), Allowance::NotBefore(now + BLOCKED));
+        assert_eq!(unknown.allows(0, now), Allowance::NotBefore(now + BLOCKED + ROUNDING));
         // What was sent before the refusal and comes back after it does not lift the block.
         let mut late = budget(&[refused(Some(7))], now);
         late.observe(&exchange(3, 100), now);
-        assert_eq!(late.allows(0, now), Allowance::NotBefore(now + seconds(7)));
+        assert_eq!(late.allows(0, now), Allowance::NotBefore(now + seconds(8)));
     }
 
     #[test]
     fn the_rate_makes_what_is_left_last() {
         let now = Instant::now();
         let rate = |remaining, reset| budget(&[exchange(remaining, reset)], now).rate(now).unwrap();
-        assert!((rate(800, 3600) - 0.9 * 800.0 / 3600.0).abs() < 1e-9);
+        assert!((rate(800, 3600) - 0.9 * 800.0 / 3601.0).abs() < 1e-9);
         // Shortly before the reset, what the next window gives on average is the bound.
         assert!((rate(800, 10) - 0.9 * 1600.0 / 3600.0).abs() < 1e-9);
     }
@@ -234,11 +236,11 @@ mod tests {
     fn a_new_window_and_another_endpoint_begin_anew() {
         let now = Instant::now();
         let mut budget = budget(&[exchange(4, 10)], now);
-        budget.observe(&exchange(1599, 3600), now + seconds(10));
-        assert_eq!(budget.allows(0, now + seconds(10)), Allowance::Calls(1599));
+        budget.observe(&exchange(1599, 3600), now + seconds(11));
+        assert_eq!(budget.allows(0, now + seconds(11)), Allowance::Calls(1599));
         let other = Exchange { endpoint: "https://api.datadoghq.eu".into(), ..refused(Some(50)) };
         budget.observe(&other, now + seconds(11));
         assert_eq!(budget.reading(now), None);
-        assert_eq!(budget.allows(0, now + seconds(11)), Allowance::NotBefore(now + seconds(61)));
+        assert_eq!(budget.allows(0, now + seconds(11)), Allowance::NotBefore(now + seconds(62)));
     }
 }

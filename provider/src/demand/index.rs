@@ -1,180 +1,238 @@
-//! What each HPA wants, kept from watch events; pure.
-//!
-//! Only wishes are kept, not objects: an HPA's status changes at every sync of its controller,
-//! and with thousands of HPAs neither the memory of the objects nor a new [`Demand`] for each of
-//! those changes would be free. (That is why there is no `reflector` store here.)
+//! What the objects of the cluster say together, kept from watch events; pure.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use kube::runtime::watcher::Event;
+use kube::{core::DynamicObject, runtime::watcher::Event};
 
 use crate::{
     demand::{
-        Autoscaler, Builder, Demand, Source,
-        hpa::{self, BadSource, Wish},
+        Autoscaler, Builder, Claim, DatadogMetricUse, Demand, MetricKey, ObjectName, Source,
+        definition::{self, Definition},
+        hpa, reference,
+        table::{State, Table},
+        watch::Config,
+        wish::{Origin, Wish, Wishes},
+        wpa,
     },
-    query::Overrides,
+    query::{
+        Defaults,
+        resolve::{self, Unresolvable},
+        template,
+    },
 };
 
-/// What one HPA wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Wishes {
-    autoscaler: Autoscaler,
-    wishes: Vec<Result<Wish, BadSource>>,
+/// What is watched, by the plural that people know it by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watched {
+    /// `autoscaling/v2 HorizontalPodAutoscaler`.
+    Hpas,
+    /// `datadoghq.com/v1alpha1 WatermarkPodAutoscaler`.
+    Wpas,
+    /// `datadoghq.com/v1alpha1 DatadogMetric`.
+    DatadogMetrics,
 }
 
-/// Namespace and name.
-type ObjectName = (String, String);
+/// One event of one of the watches.
+#[derive(Debug)]
+pub enum Change {
+    /// About HPAs.
+    Hpa(Event<HorizontalPodAutoscaler>),
+    /// About WPAs.
+    Wpa(Event<DynamicObject>),
+    /// About `DatadogMetric`s.
+    DatadogMetric(Event<DynamicObject>),
+}
 
-/// The wishes of all HPAs.
-#[derive(Debug, Default)]
+/// What all of them say.
+#[derive(Debug)]
 pub struct Index {
-    objects: BTreeMap<ObjectName, Wishes>,
-    /// The list that is being read; it takes the place of `objects` when it is complete.
-    listing: BTreeMap<ObjectName, Wishes>,
-    /// Whether a full list has been read once.
-    listed: bool,
+    hpas: Table<Wishes>,
+    /// `None` where they are not watched.
+    wpas: Option<Table<Wishes>>,
+    /// `None` where they are not watched.
+    datadog_metrics: Option<Table<Definition>>,
+    templates: template::Values,
+    defaults: Defaults,
 }
 
 impl Index {
-    /// Takes in one event; tells whether [`Index::demand`] has to be read again.
-    pub fn apply(&mut self, event: &Event<HorizontalPodAutoscaler>) -> bool {
-        match event {
-            Event::Init => {
-                self.listing.clear();
-                false
-            }
-            Event::InitApply(object) => {
-                let (name, wishes) = read(object);
-                log_bad_sources(&wishes, self.objects.get(&name));
-                self.listing.insert(name, wishes);
-                false
-            }
-            Event::InitDone => {
-                let listing = std::mem::take(&mut self.listing);
-                let changed = !self.listed || self.objects != listing;
-                self.objects = listing;
-                self.listed = true;
-                changed
-            }
-            Event::Apply(object) => {
-                let (name, wishes) = read(object);
-                log_bad_sources(&wishes, self.objects.get(&name));
-                let before = self.objects.insert(name.clone(), wishes);
-                before.as_ref() != self.objects.get(&name) && self.listed
-            }
-            Event::Delete(object) => {
-                let (name, _) = read(object);
-                self.objects.remove(&name).is_some() && self.listed
-            }
+    /// An index of what `config` says is watched.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            hpas: Table::default(),
+            wpas: config.wpas.then(Table::default),
+            datadog_metrics: config.datadog_metrics.then(Table::default),
+            templates: config.templates.clone(),
+            defaults: config.defaults,
         }
+    }
+
+    /// Takes in one event; tells whether [`Index::demand`] has to be read again.
+    pub fn apply(&mut self, change: &Change) -> bool {
+        match change {
+            Change::Hpa(event) => self.hpas.apply(event, |object| row(hpa::read(object))),
+            Change::Wpa(event) => self
+                .wpas
+                .as_mut()
+                .is_some_and(|wpas| wpas.apply(event, |object| row(wpa::read(object)))),
+            Change::DatadogMetric(event) => self.datadog_metrics.as_mut().is_some_and(|metrics| {
+                metrics.apply(event, |object| definition::read(object, &self.templates))
+            }),
+        }
+    }
+
+    /// Notes that a watch fails, `is_gone` if kube-apiserver knows no such kind; tells whether
+    /// [`Index::demand`] has to be read again. Without HPAs there is no demand, so that their
+    /// failure changes nothing.
+    pub fn unreadable(&mut self, watched: Watched, reason: String, is_gone: bool) -> bool {
+        match watched {
+            Watched::Hpas => false,
+            Watched::Wpas => {
+                self.wpas.as_mut().is_some_and(|wpas| wpas.unreadable(reason, is_gone))
+            }
+            Watched::DatadogMetrics => self
+                .datadog_metrics
+                .as_mut()
+                .is_some_and(|metrics| metrics.unreadable(reason, is_gone)),
+        }
+    }
+
+    /// Whether all HPAs have been read, and all others or else that they cannot be.
+    pub fn is_ready(&self) -> bool {
+        let is_settled = |state: &State| *state != State::Waiting;
+        *self.hpas.state() == State::Listed
+            && self.wpas.as_ref().is_none_or(|wpas| is_settled(wpas.state()))
+            && self.datadog_metrics.as_ref().is_none_or(|metrics| is_settled(metrics.state()))
     }
 
     /// What all of them want together.
     pub fn demand(&self) -> Demand {
-        let mut demand = Builder::default();
-        for object in self.objects.values() {
-            for Wish { key, name } in object.wishes.iter().flatten() {
-                let (key, name, by) = (key.clone(), name.clone(), object.autoscaler.clone());
-                demand.add(key, name, Source::Selector, Overrides::default(), by);
+        let mut builder = Builder::new(self.defaults.aggregator);
+        let mut problems = Vec::new();
+        let wpas = self.wpas.iter().flat_map(Table::iter);
+        for (_, object) in self.hpas.iter().chain(wpas) {
+            for wish in &object.wishes {
+                builder.claim(wish.key.clone(), self.claim(wish, object.autoscaler.clone()));
+            }
+            let by = &object.autoscaler;
+            problems.extend(object.problems.iter().map(|it| (by.clone(), it.clone())));
+        }
+        for (object, definition) in self.datadog_metrics.iter().flat_map(Table::iter) {
+            if definition.always_active {
+                let source = source(object, definition);
+                builder.always(MetricKey::of(object), reference::write(object), source);
             }
         }
-        demand.build()
+        let mut demand = builder.build();
+        demand.datadog_metrics = self.uses(&demand);
+        demand.problems.append(&mut problems);
+        demand.problems.sort_by(|(by, problem), (other_by, other)| {
+            by.identity().cmp(&other_by.identity()).then_with(|| problem.cmp(other))
+        });
+        demand.problems.dedup();
+        demand
     }
-}
 
-fn read(object: &HorizontalPodAutoscaler) -> (ObjectName, Wishes) {
-    let autoscaler = hpa::autoscaler(object);
-    let name = (autoscaler.namespace.clone(), autoscaler.name.clone());
-    (name, Wishes { autoscaler, wishes: hpa::wishes(object) })
-}
+    fn claim(&self, wish: &Wish, by: Autoscaler) -> Claim {
+        let source = match &wish.origin {
+            Origin::Selector => Source::Selector,
+            Origin::DatadogMetric(Ok(object)) => self.look_up(object),
+            Origin::DatadogMetric(Err(error)) => {
+                Source::DatadogMetric(Err(Unresolvable::Reference(error.clone())))
+            }
+        };
+        let Wish { name, overrides, average_value, .. } = wish;
+        let (name, overrides, average_value) = (name.clone(), *overrides, *average_value);
+        Claim { name, source, overrides, average_value, by }
+    }
 
-/// Once for each new trouble, not once for each event.
-fn log_bad_sources(new: &Wishes, before: Option<&Wishes>) {
-    for error in new.wishes.iter().filter_map(|wish| wish.as_ref().err()) {
-        let known = before
-            .is_some_and(|before| before.wishes.iter().any(|w| w.as_ref().err() == Some(error)));
-        if !known {
-            tracing::warn!(hpa = %new.autoscaler, %error, "metric source of an HPA skipped");
+    fn look_up(&self, object: &ObjectName) -> Source {
+        let found = self.datadog_metrics.as_ref().map(|table| (table.get(object), table.state()));
+        let object = object.clone();
+        Source::DatadogMetric(Err(match found {
+            Some((Some(definition), _)) => return source(&object, definition),
+            Some((None, State::Unreadable(reason))) => {
+                Unresolvable::DatadogMetricsUnreadable { object, reason: reason.clone() }
+            }
+            Some((None, _)) => Unresolvable::NoDatadogMetric { object },
+            None => Unresolvable::DatadogMetricsOff { object },
+        }))
+    }
+
+    /// How each `DatadogMetric` is used.
+    fn uses(&self, demand: &Demand) -> BTreeMap<ObjectName, DatadogMetricUse> {
+        let mut uses = BTreeMap::new();
+        // Objects that stand for a metric that an autoscaler names, by their query.
+        let mut standing_in: BTreeMap<&str, Vec<&ObjectName>> = BTreeMap::new();
+        for (object, definition) in self.datadog_metrics.iter().flat_map(Table::iter) {
+            let key = MetricKey::of(object);
+            let wanted = demand.position(&key).and_then(|position| demand.get(position));
+            if let (None, Some(_), Ok(raw)) =
+                (wanted, &definition.external_metric_name, &definition.raw)
+            {
+                standing_in.entry(raw.query.as_str()).or_default().push(object);
+            }
+            let new = DatadogMetricUse {
+                key,
+                external_metric_name: definition.external_metric_name.clone(),
+                active: wanted.is_some(),
+                referenced_by: wanted.map(|(_, wanted)| wanted.by.clone()).unwrap_or_default(),
+            };
+            uses.insert(object.clone(), new);
+        }
+        if !standing_in.is_empty() {
+            self.stand_in(&standing_in, demand, &mut uses);
+        }
+        uses
+    }
+
+    /// Marks the objects whose query is that of a metric which an autoscaler names.
+    fn stand_in(
+        &self,
+        objects: &BTreeMap<&str, Vec<&ObjectName>>,
+        demand: &Demand,
+        uses: &mut BTreeMap<ObjectName, DatadogMetricUse>,
+    ) {
+        for (key, wanted) in demand.iter().filter(|(_, it)| it.source == Source::Selector) {
+            let Ok(ask) = resolve::resolve(key, wanted, &self.defaults).ask else { continue };
+            for object in objects.get(ask.query.as_str()).into_iter().flatten() {
+                let Some(found) = uses.get_mut(*object) else { continue };
+                if !found.active {
+                    found.active = true;
+                    found.key = key.clone();
+                }
+                found.referenced_by.extend(wanted.by.iter().cloned());
+                found.referenced_by.sort_by(Autoscaler::age_order);
+                found.referenced_by.dedup();
+            }
         }
     }
+}
+
+impl fmt::Display for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hpas => "HorizontalPodAutoscalers",
+            Self::Wpas => "WatermarkPodAutoscalers",
+            Self::DatadogMetrics => "DatadogMetrics",
+        })
+    }
+}
+
+fn row(wishes: Wishes) -> (ObjectName, Wishes) {
+    let Autoscaler { namespace, name, .. } = &wishes.autoscaler;
+    (ObjectName { namespace: namespace.clone(), name: name.clone() }, wishes)
+}
+
+fn source(object: &ObjectName, definition: &Definition) -> Source {
+    Source::DatadogMetric(
+        definition
+            .raw
+            .clone()
+            .map_err(|reason| Unresolvable::DatadogMetric { object: object.clone(), reason }),
+    )
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn hpa(name: &str, metric: &str) -> HorizontalPodAutoscaler {
-        serde_json::from_value(json!({
-            "apiVersion": "autoscaling/v2",
-            "kind": "HorizontalPodAutoscaler",
-            "metadata": {"namespace": "default", "name": name},
-            "spec": {
-                "maxReplicas": 5,
-                "scaleTargetRef": {"kind": "Deployment", "name": "nginx"},
-                "metrics": [{"type": "External", "external": {
-                    "metric": {"name": metric}, "target": {"type": "Value"}}}],
-            },
-        }))
-        .unwrap()
-    }
-
-    fn metrics(index: &Index) -> Vec<String> {
-        index.demand().iter().map(|(_, wanted)| wanted.name.clone()).collect()
-    }
-
-    fn listed(objects: &[HorizontalPodAutoscaler]) -> Index {
-        let mut index = Index::default();
-        assert!(!index.apply(&Event::Init));
-        for object in objects {
-            assert!(!index.apply(&Event::InitApply(object.clone())));
-        }
-        assert!(index.apply(&Event::InitDone));
-        index
-    }
-
-    #[test]
-    fn a_change_of_status_alone_changes_no_demand() {
-        let mut index = listed(&[hpa("a", "m")]);
-        let mut touched = hpa("a", "m");
-        touched.metadata.resource_version = Some("2".into());
-        touched.status = Some(k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscalerStatus {
-            desired_replicas: 3,
-            ..Default::default()
-        });
-        assert!(!index.apply(&Event::Apply(touched)));
-    }
-
-    #[test]
-    fn updates_and_deletions_count_at_once() {
-        let mut index = listed(&[hpa("a", "m")]);
-        assert!(index.apply(&Event::Apply(hpa("a", "n"))));
-        assert_eq!(metrics(&index), ["n"]);
-        assert!(index.apply(&Event::Apply(hpa("b", "o"))));
-        assert_eq!(metrics(&index), ["n", "o"]);
-        assert!(index.apply(&Event::Delete(hpa("a", "n"))));
-        assert_eq!(metrics(&index), ["o"]);
-        assert!(!index.apply(&Event::Delete(hpa("a", "n"))));
-    }
-
-    #[test]
-    fn a_new_list_drops_what_went_away_while_the_watch_was_broken() {
-        let mut index = listed(&[hpa("a", "m"), hpa("b", "n")]);
-        index.apply(&Event::Init);
-        index.apply(&Event::InitApply(hpa("b", "n")));
-        assert_eq!(metrics(&index), ["m", "n"], "the old list holds until the new one is complete");
-        assert!(index.apply(&Event::InitDone));
-        assert_eq!(metrics(&index), ["n"]);
-        index.apply(&Event::Init);
-        index.apply(&Event::InitApply(hpa("b", "n")));
-        assert!(!index.apply(&Event::InitDone), "the same list again changes nothing");
-    }
-
-    #[test]
-    fn the_first_list_is_news_even_if_it_is_empty() {
-        assert_eq!(metrics(&listed(&[])), Vec::<String>::new());
-    }
-}
+mod tests;

@@ -131,6 +131,7 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing;
 
     const REFRESH: Duration = Duration::from_secs(30);
 
@@ -151,7 +152,7 @@ mod tests {
     }
 
     fn down() -> Arc<Error> {
-        Arc::new(Error::Status { status: 503, message: "down".into() })
+        Arc::new(testing::down())
     }
 
     #[test]
@@ -181,7 +182,7 @@ mod tests {
         gate.failed(&down(), later, 0.0);
         assert_eq!(gate.passage(later), Passage::Closed(Some(later + REFRESH / 15)));
         assert!(gate.trouble().is_some());
-        gate.observe(&exchange(Err(Error::Rejected { message: "no".into() })), later);
+        gate.observe(&exchange(Err(testing::rejected("no"))), later);
         assert_eq!(gate.passage(later), Passage::Open, "whoever judges a query is well");
         assert!(gate.trouble().is_none());
     }
@@ -197,7 +198,7 @@ mod tests {
             reset: Duration::from_secs(40),
         };
         gate.observe(&Exchange { rate_limit: Some(used_up), ..exchange(Ok(())) }, now);
-        assert_eq!(gate.passage(now), Passage::Closed(Some(now + Duration::from_secs(40))));
+        assert_eq!(gate.passage(now), Passage::Closed(Some(now + Duration::from_secs(41))));
         assert!(matches!(**gate.trouble().unwrap(), Error::RateLimited { .. }));
     }
 }

@@ -162,23 +162,19 @@ fn entry(
         last: None,
         last_error: None,
     };
-    match known {
-        // What was asked before answers for the new limits, too.
-        Some(known) => {
-            let limits = |entry: &Entry| (entry.age_limit, entry.fallback, entry.since);
-            if limits(known) == limits(&new) {
-                return known.clone();
-            }
-            let Entry { sample, last, last_error, .. } = Entry::clone(known);
-            Arc::new(Entry { sample, last, last_error, ..new })
+    let Some(known) = known else {
+        if let (Err(error), Some(by)) = (&new.ask, wanted.by.first()) {
+            tracing::warn!(autoscaler = %by, %error, "metric cannot be asked for");
         }
-        None => {
-            if let (Err(error), Some(by)) = (&new.ask, wanted.by.first()) {
-                tracing::warn!(autoscaler = %by, %error, "metric cannot be asked for");
-            }
-            Arc::new(new)
-        }
+        return Arc::new(new);
+    };
+    // What was asked before answers for the new limits, too.
+    let limits = |entry: &Entry| (entry.age_limit, entry.fallback, entry.since);
+    if limits(known) == limits(&new) {
+        return known.clone();
     }
+    let Entry { sample, last, last_error, .. } = Entry::clone(known);
+    Arc::new(Entry { sample, last, last_error, ..new })
 }
 
 fn outcome(answer: Result<Vec<Series>, Arc<Error>>) -> (Option<Sample>, Outcome) {

@@ -9,7 +9,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    demand::{MetricKey, ObjectName, Source, Wanted},
+    demand::{
+        MetricKey, ObjectName, Source, Wanted, definition::BadDefinition, reference::BadReference,
+    },
     query::{Aggregator, Ask, Defaults, Fallback, Plain, Query, text},
     sample::age_limit,
     selector::{Operator, Requirement, Selector},
@@ -44,11 +46,38 @@ pub enum Unresolvable {
         /// The value as the HPA has it.
         value: String,
     },
+    /// A name that wants to be a reference and is none.
+    #[error(transparent)]
+    Reference(#[from] BadReference),
     /// A reference to nothing.
     #[error("there is no DatadogMetric {object}")]
     NoDatadogMetric {
         /// What is referred to.
         object: ObjectName,
+    },
+    /// A reference to an object that cannot be asked for.
+    #[error("DatadogMetric {object}: {reason}")]
+    DatadogMetric {
+        /// What is referred to.
+        object: ObjectName,
+        /// What is wrong with it.
+        reason: BadDefinition,
+    },
+    /// A reference, and nobody reads what it refers to.
+    #[error(
+        "DatadogMetric {object} is not read, set DD_EXTERNAL_METRICS_PROVIDER_USE_DATADOGMETRIC_CRD=true"
+    )]
+    DatadogMetricsOff {
+        /// What is referred to.
+        object: ObjectName,
+    },
+    /// A reference, and kube-apiserver does not let us read what it refers to.
+    #[error("DatadogMetric {object} cannot be read: {reason}")]
+    DatadogMetricsUnreadable {
+        /// What is referred to.
+        object: ObjectName,
+        /// Why none of them can be read.
+        reason: String,
     },
 }
 
@@ -177,7 +206,7 @@ fn is_metric_name(name: &str) -> bool {
 
 /// Everything that could end a scope or a query early is refused: a selector must not be able to
 /// ask for other data than its own.
-fn validate(Requirement { key, operator }: &Requirement) -> Result<(), Unresolvable> {
+pub(crate) fn validate(Requirement { key, operator }: &Requirement) -> Result<(), Unresolvable> {
     let is_key_char = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     let is_word_start = |c: char| c.is_ascii_alphanumeric();
     if !key.starts_with(is_word_start)

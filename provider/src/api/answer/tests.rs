@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     datadog::Error,
+    demand::{DatadogMetricUse, Demand},
     query::{Fallback, resolve::Unresolvable},
     selector::{Operator, Requirement, Selector},
     store::Asking,
@@ -69,7 +70,7 @@ fn a_fresh_sample_is_served_with_its_own_time_and_window() {
 fn a_fresh_sample_is_served_whatever_the_last_call_said() {
     for outcome in [
         rate_limited(),
-        failed(Error::Rejected { message: "no".into() }),
+        failed(testing::rejected("no")),
         Outcome::NoSeries,
         Outcome::SeveralSeries(2),
     ] {
@@ -88,6 +89,46 @@ fn a_metric_that_nobody_wants_is_refused_at_once_with_what_is_wanted_instead() {
 }
 
 #[test]
+fn a_datadog_metric_that_nobody_refers_to_is_refused_with_how_to_have_it_asked() {
+    let object = ObjectName { namespace: "web".into(), name: "requests".into() };
+    let key = |name| testing::key("default", name);
+    let used = DatadogMetricUse {
+        key: MetricKey::of(&object),
+        external_metric_name: None,
+        active: false,
+        referenced_by: vec![],
+    };
+    let mut demand = Demand::default();
+    demand.datadog_metrics.insert(object, used);
+    let snapshot = Snapshot::new(Arc::new(demand), &[]);
+    let refused = |name| match answer(&key(name), &snapshot, at(0)) {
+        Answer::Refusal(status) => (status.code().as_u16(), status.message().to_owned()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        refused("datadogmetric@web:requests"),
+        (
+            404,
+            "no autoscaler refers to DatadogMetric web/requests, so that Datadog is not asked; \
+             annotate it with external-metrics.datadoghq.com/always-active=true to have it asked \
+             nonetheless"
+                .to_owned()
+        )
+    );
+    assert_eq!(
+        refused("datadogmetric@web:request"),
+        (
+            404,
+            "no autoscaler refers to DatadogMetric web/request, and it is not among the \
+             DatadogMetrics that the provider reads"
+                .to_owned()
+        )
+    );
+    let (code, message) = refused("datadogmetric@web");
+    assert!(code == 404 && message.contains("write datadogmetric@NAMESPACE:NAME"), "{message}");
+}
+
+#[test]
 fn before_the_hpas_are_read_nothing_is_known_to_be_unwanted() {
     let Answer::Refusal(status) = answer(&key(), &Snapshot::default(), at(0)) else { panic!() };
     assert_eq!(status.code().as_u16(), 503);
@@ -101,7 +142,7 @@ fn before_the_first_answer_a_request_may_wait() {
 
 #[test]
 fn a_query_that_datadog_rejects_is_the_users_to_mend() {
-    let rejected = failed(Error::Rejected { message: "Error parsing query".into() });
+    let rejected = failed(testing::rejected("Error parsing query"));
     let (code, message) = refused(entry(None, rejected), at(0));
     assert_eq!(code, 422);
     insta::assert_snapshot!(message, @"Datadog rejects the query: Error parsing query (query sum:nginx.net.request_per_s{kube_container_name:nginx}.rollup(30))");
@@ -128,7 +169,7 @@ fn trouble_with_datadog_names_its_cause_and_the_age_of_the_sample() {
 
 #[test]
 fn while_calls_fail_every_metric_without_a_fresh_sample_says_why() {
-    let error = Error::Status { status: 503, message: "upstream".into() };
+    let error = testing::down();
     let trouble = Arc::new(Asking { trouble: Some(Arc::new(error)), ..Asking::default() });
     let said = |entry| answer(&key(), &snapshot(entry).with(trouble.clone()), at(121));
     for entry in [
@@ -139,11 +180,14 @@ fn while_calls_fail_every_metric_without_a_fresh_sample_says_why() {
     ] {
         let Answer::Refusal(status) = said(entry) else { panic!() };
         assert_eq!(status.code().as_u16(), 503);
-        assert!(status.message().starts_with("Datadog answers HTTP 503: upstream; "), "{status:?}");
+        assert!(
+            status
+                .message()
+                .starts_with("Datadog fails at https://api.datadoghq.com (HTTP 503: down); "),
+            "{status:?}"
+        );
     }
-    let Answer::Refusal(status) =
-        said(entry(None, failed(Error::Rejected { message: "no".into() })))
-    else {
+    let Answer::Refusal(status) = said(entry(None, failed(testing::rejected("no")))) else {
         panic!()
     };
     assert_eq!(status.code().as_u16(), 422, "what the user can mend is said first");

@@ -194,7 +194,7 @@ fn ten_thousand_metrics_of_twenty_names_take_thirty_requests_at_most() {
     assert_eq!(requests(&alone(&asks), Limits::DATADOG), 286);
     let units = coalesce(&asks, Limits::DATADOG);
     assert_eq!(units.iter().flat_map(Unit::members).count(), 10_000);
-    assert_eq!(requests(&units, Limits::DATADOG), 20);
+    assert_eq!(requests(&units, Limits::DATADOG), 22);
 }
 
 fn any_ask() -> impl Strategy<Value = Ask> {

@@ -118,7 +118,7 @@ fn trouble_that_is_no_querys_is_never_halved_and_one_probe_finds_its_end() {
     let snapshot = world.engine.snapshot(world.now().1);
     assert_eq!(
         snapshot.asking.trouble.as_ref().unwrap().to_string(),
-        "Datadog answers HTTP 503: down"
+        "Datadog fails at https://api.datadoghq.com (HTTP 503: down)"
     );
     assert_eq!(world.fresh(350), 0);
     world.sent.clear();

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     demand::{Autoscaler, Builder, Source},
     query::{Overrides, Query},
-    testing::{DEFAULTS, WINDOW, hpa, key},
+    testing::{DEFAULTS, WINDOW, down, hpa, key, rejected},
 };
 
 mod upstream;
@@ -68,7 +68,7 @@ fn new_demand_asks_only_for_what_was_never_answered() {
 fn a_metric_whose_question_another_one_has_asked_knows_the_answer_at_once() {
     let mut state = state();
     state.set_demand(&demand(&[("a", "m")]), at(50));
-    let refused = Arc::new(Error::Rejected { message: "no".into() });
+    let refused = Arc::new(rejected("no"));
     state.record(at(100), vec![(query("m"), Err(refused))]);
     // A refused query is asked rarely; the newcomer must not seem to wait for its first answer.
     state.set_demand(&demand(&[("a", "m"), ("b", "m")]), at(110));

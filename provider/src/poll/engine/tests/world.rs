@@ -8,7 +8,7 @@ use crate::{
     demand::{Autoscaler, Builder, MetricKey, Source},
     query::Overrides,
     store::Entry,
-    testing::{DEFAULTS, hpa, key},
+    testing::{self, DEFAULTS, hpa, key},
 };
 
 pub(super) const REFRESH: Duration = Duration::from_secs(30);
@@ -198,11 +198,11 @@ pub(super) fn exchange(
 }
 
 pub(super) fn rejected() -> Exchange {
-    exchange(Err(Error::Rejected { message: "Error parsing query".into() }), None)
+    exchange(Err(testing::rejected("Error parsing query")), None)
 }
 
 pub(super) fn down() -> Exchange {
-    exchange(Err(Error::Status { status: 503, message: "down".into() }), None)
+    exchange(Err(testing::down()), None)
 }
 
 /// Datadog's own limiter: fixed windows of an hour, aligned to the start of the simulation.

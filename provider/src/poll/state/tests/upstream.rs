@@ -85,7 +85,7 @@ fn expired_data_and_max_age_of_each_metric() {
 #[test]
 fn backend_error_of_a_single_metric() {
     let mut state = wanting(&["query0", "query1"]);
-    let refused = Arc::new(Error::Rejected { message: "some err".into() });
+    let refused = Arc::new(rejected("some err"));
     state.record(
         at(100),
         vec![(query("query0"), Ok(series(&[(90, 10.0)]))), (query("query1"), Err(refused))],
@@ -99,7 +99,7 @@ fn backend_error_of_a_single_metric() {
 fn global_error_from_the_backend() {
     let mut state = wanting(&["query0", "query1"]);
     state.record(at(100), vec![(query("query0"), Ok(series(&[(90, 10.0)])))]);
-    let down = Arc::new(Error::Status { status: 500, message: "some err".into() });
+    let down = Arc::new(down());
     let all = ["query0", "query1"];
     state.record(at(130), all.map(|name| (query(name), Err(down.clone()))).into());
     assert_eq!(served(&state, "query0", 130), Ok("10".to_owned()));
