@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod describe;
+mod fallback;
 mod faults;
 mod one_bad_query;
 mod rate_limited;
@@ -52,11 +53,13 @@ pub enum Scenario {
     KeysRevoked,
     /// Datadog answers with old points.
     StalePoints,
+    /// A value declared for when there is none.
+    Fallback,
 }
 
 impl Scenario {
     /// All of them, in the order of `list`.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Walkthrough,
         Self::WalkthroughScripted,
         Self::TwoMetrics,
@@ -66,6 +69,7 @@ impl Scenario {
         Self::DatadogDown,
         Self::KeysRevoked,
         Self::StalePoints,
+        Self::Fallback,
     ];
 
     /// The name on the command line.
@@ -80,6 +84,7 @@ impl Scenario {
             Self::DatadogDown => "datadog-down",
             Self::KeysRevoked => "keys-revoked",
             Self::StalePoints => "stale-points",
+            Self::Fallback => "fallback",
         }
     }
 
@@ -99,6 +104,7 @@ impl Scenario {
             Self::DatadogDown => "Datadog answers 503: the HPA stays at 3 and says so",
             Self::KeysRevoked => "Datadog refuses the keys: the HPA stays at 3 and says so",
             Self::StalePoints => "Datadog's points are old: the HPA stays at 3 and says so",
+            Self::Fallback => "Datadog answers 503: the HPA goes to the fallback that it declares",
         }
     }
 
@@ -120,6 +126,7 @@ impl Scenario {
             Self::DatadogDown => faults::datadog_down(cluster, settings, recorder).await,
             Self::KeysRevoked => faults::keys_revoked(cluster, settings, recorder).await,
             Self::StalePoints => faults::stale_points(cluster, settings, recorder).await,
+            Self::Fallback => fallback::run(cluster, settings, recorder).await,
         }
     }
 }
@@ -263,19 +270,21 @@ async fn scale_down<C: Cluster>(
     Ok(recorder.assertion("replicas come back 3 → 1", reached)?)
 }
 
-/// Asserts what must hold for the run as a whole.
+/// Asserts what must hold for the run as a whole: among it, that `most` replicas were wanted at one time,
+/// and more at none.
 async fn judge<C: Cluster>(
     cluster: &C,
     observer: &Observer,
     recorder: &Recorder,
+    most: i32,
 ) -> anyhow::Result<()> {
     let counts = recorder.timeline().desired_counts();
     let path: Vec<String> = counts.iter().map(ToString::to_string).collect();
     let path = path.join(" → ");
     let highest = counts.into_iter().max().unwrap_or_default();
     recorder.assertion(
-        "no more than 3 replicas were ever wanted",
-        if highest == SCALED { Ok(path) } else { Err(path) },
+        format!("no more than {most} replicas were ever wanted"),
+        if highest == most { Ok(path) } else { Err(path) },
     )?;
     recorder.assertion(
         "every decision follows from its value by the HPA's arithmetic",
@@ -308,7 +317,9 @@ mod tests {
         let error = "walktrough".parse::<Scenario>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "no scenario is called \"walktrough\", choose from walkthrough, walkthrough-scripted"
+            "no scenario is called \"walktrough\", choose from walkthrough, walkthrough-scripted, \
+             two-metrics, typo, one-bad-query, rate-limited, datadog-down, keys-revoked, stale-points, \
+             fallback"
         );
     }
 

@@ -118,7 +118,6 @@ impl<'a, C: Cluster> Stage<'a, C> {
         script(cluster, METRIC, UNDER_LOAD).await?;
         let observer = scale_to_three(cluster, recorder, HPA).await?;
         let fault_for = settings.fault_for.unwrap_or_else(|| fault_for(cluster.timings()));
-        recorder.fact("fault", humantime::format_duration(fault_for).to_string());
         Ok(Self { cluster, recorder, observer, fault_for })
     }
 
@@ -134,6 +133,7 @@ impl<'a, C: Cluster> Stage<'a, C> {
         tokio::time::sleep_until(start + self.fault_for).await;
         let history = self.observer.since(start);
         let calls = self.calls_since(since).await?;
+        self.recorder.fact("fault", humantime::format_duration(self.fault_for).to_string());
         self.recorder.fact("calls to Datadog in that time", count(&calls));
         let moved = history.iter().find(|seen| !seen.is_at(SCALED));
         self.recorder.assertion(
@@ -168,7 +168,7 @@ impl<'a, C: Cluster> Stage<'a, C> {
         };
         recorder.phase("recovers", recovers).await?;
         self.follow(METRIC).await?;
-        judge(*cluster, observer, recorder).await
+        judge(*cluster, observer, recorder, SCALED).await
     }
 
     /// Has the HPA follow `metric` to rest.

@@ -44,7 +44,7 @@ pub(super) async fn run<C: Cluster>(cluster: &C, recorder: &Recorder) -> anyhow:
 
     stage::script(cluster, CONNECTIONS, FEW).await?;
     recorder.phase("3 → 1", scale_down(cluster, &observer, recorder)).await?;
-    judge(cluster, &observer, recorder).await
+    judge(cluster, &observer, recorder, SCALED).await
 }
 
 /// Asserts that there were three replicas since `start`, and are for ten syncs from now on.

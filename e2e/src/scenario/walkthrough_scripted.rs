@@ -5,7 +5,7 @@ use crate::{
     cluster::Cluster,
     phase::Recorder,
     scenario::{
-        METRIC, apply_hpa, hold, judge, near, scale_down, scale_up,
+        METRIC, SCALED, apply_hpa, hold, judge, near, scale_down, scale_up,
         stage::{AT_REST, UNDER_LOAD, script},
     },
 };
@@ -28,5 +28,5 @@ pub(super) async fn run<C: Cluster>(cluster: &C, recorder: &Recorder) -> anyhow:
         "the provider serves the scripted value",
         near(held.mean_served, UNDER_LOAD, 0.0001, "per s"),
     )?;
-    judge(cluster, &observer, recorder).await
+    judge(cluster, &observer, recorder, SCALED).await
 }
