@@ -12,6 +12,7 @@ use crate::{
     wait,
 };
 
+mod datadog_metric;
 mod describe;
 mod fallback;
 mod faults;
@@ -55,11 +56,13 @@ pub enum Scenario {
     StalePoints,
     /// A value declared for when there is none.
     Fallback,
+    /// A query of the user's own.
+    DatadogMetric,
 }
 
 impl Scenario {
     /// All of them, in the order of `list`.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Walkthrough,
         Self::WalkthroughScripted,
         Self::TwoMetrics,
@@ -70,6 +73,7 @@ impl Scenario {
         Self::KeysRevoked,
         Self::StalePoints,
         Self::Fallback,
+        Self::DatadogMetric,
     ];
 
     /// The name on the command line.
@@ -85,6 +89,7 @@ impl Scenario {
             Self::KeysRevoked => "keys-revoked",
             Self::StalePoints => "stale-points",
             Self::Fallback => "fallback",
+            Self::DatadogMetric => "datadog-metric",
         }
     }
 
@@ -105,6 +110,7 @@ impl Scenario {
             Self::KeysRevoked => "Datadog refuses the keys: the HPA stays at 3 and says so",
             Self::StalePoints => "Datadog's points are old: the HPA stays at 3 and says so",
             Self::Fallback => "Datadog answers 503: the HPA goes to the fallback that it declares",
+            Self::DatadogMetric => "an HPA that refers to a DatadogMetric scales on its query",
         }
     }
 
@@ -127,6 +133,7 @@ impl Scenario {
             Self::KeysRevoked => faults::keys_revoked(cluster, settings, recorder).await,
             Self::StalePoints => faults::stale_points(cluster, settings, recorder).await,
             Self::Fallback => fallback::run(cluster, settings, recorder).await,
+            Self::DatadogMetric => datadog_metric::run(cluster, recorder).await,
         }
     }
 }
@@ -319,7 +326,7 @@ mod tests {
             error,
             "no scenario is called \"walktrough\", choose from walkthrough, walkthrough-scripted, \
              two-metrics, typo, one-bad-query, rate-limited, datadog-down, keys-revoked, stale-points, \
-             fallback"
+             fallback, datadog-metric"
         );
     }
 

@@ -30,7 +30,7 @@ pub(super) async fn run<C: Cluster>(
     let stage = Stage::at_three(cluster, settings, recorder).await?;
     // Limits apply to periods that are aligned to the clock: the fault is the rest of one.
     let period = stage.fault_for;
-    recorder.phase("next period", async { anyhow::Ok(next_period(period).await) }).await?;
+    recorder.phase("next period", next_period(period)).await?;
     let held = recorder.phase("fault", async {
         use_up(cluster, period).await?;
         stage.hold(Says::WhenTooOld(&["HTTP 429"])).await
@@ -47,11 +47,12 @@ pub(super) async fn run<C: Cluster>(
 }
 
 /// Waits for a period to begin.
-async fn next_period(period: Duration) {
+async fn next_period(period: Duration) -> anyhow::Result<()> {
     let now = Timestamp::now().as_duration();
-    let period = i128::try_from(period.as_nanos()).unwrap_or(1);
+    let period = i128::try_from(period.as_nanos())?;
     let left = period - now.as_nanos().rem_euclid(period);
-    tokio::time::sleep(Duration::from_nanos(u64::try_from(left).unwrap_or_default())).await;
+    tokio::time::sleep(Duration::from_nanos(u64::try_from(left)?)).await;
+    Ok(())
 }
 
 /// Sets a limit that would be enough for the provider, and makes all the calls that it allows, as another

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::{
     cluster::{Cluster, ProviderPeriods, Timings},
-    observe::{Observer, Seen},
+    observe::{Observer, Seen, Watched},
     phase::Recorder,
     scenario::{
         HPA, METRIC, NGINX_HPA, SCALED, SELECTOR, Settings, describe, judge, scale_down, watched,
@@ -95,10 +95,11 @@ pub(super) async fn scale_to_three<C: Cluster>(
     cluster: &C,
     recorder: &Recorder,
     manifest: &str,
+    watched: &Watched,
 ) -> anyhow::Result<Observer> {
     let scaled = async {
         cluster.apply(manifest).await?;
-        let observer = Observer::start(cluster.client(), &watched(cluster), recorder);
+        let observer = Observer::start(cluster.client(), watched, recorder);
         let within = cluster.timings().follows_within();
         let reached = observer.until(within, |seen| seen.is_active() && seen.is_at(SCALED)).await;
         recorder.assertion("the HPA scales to 3 replicas", reached)?;
@@ -116,7 +117,7 @@ impl<'a, C: Cluster> Stage<'a, C> {
     ) -> anyhow::Result<Self> {
         install(cluster, recorder).await?;
         script(cluster, METRIC, UNDER_LOAD).await?;
-        let observer = scale_to_three(cluster, recorder, HPA).await?;
+        let observer = scale_to_three(cluster, recorder, HPA, &watched(cluster)).await?;
         let fault_for = settings.fault_for.unwrap_or_else(|| fault_for(cluster.timings()));
         Ok(Self { cluster, recorder, observer, fault_for })
     }

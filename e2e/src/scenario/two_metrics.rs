@@ -10,7 +10,7 @@ use crate::{
     scenario::{
         METRIC, SCALED, judge, scale_down,
         stage::{self, AT_REST, UNDER_LOAD},
-        ten_syncs,
+        ten_syncs, watched,
     },
 };
 
@@ -25,7 +25,7 @@ pub(super) async fn run<C: Cluster>(cluster: &C, recorder: &Recorder) -> anyhow:
     stage::install(cluster, recorder).await?;
     stage::script(cluster, METRIC, UNDER_LOAD).await?;
     stage::script(cluster, CONNECTIONS, FEW).await?;
-    let observer = stage::scale_to_three(cluster, recorder, HPA).await?;
+    let observer = stage::scale_to_three(cluster, recorder, HPA, &watched(cluster)).await?;
     recorder.assertion("requests decide", decides(&observer.now(), METRIC))?;
 
     let start = Instant::now();
