@@ -16,7 +16,7 @@ use crate::{
     poll::{self, Poll},
     query, serve, shutdown,
     store::Snapshot,
-    telemetry,
+    telemetry, write,
 };
 
 /// Runs the command of `args` to its end.
@@ -103,9 +103,17 @@ async fn start_external_metrics(
     let (store_sender, store_receiver) = watch::channel(Arc::new(Snapshot::default()));
     let stop = tasks.stop.clone();
     tasks.spawn("watch of HPAs", {
-        let stop = stop.clone();
+        let (kube, stop) = (kube.clone(), stop.clone());
         async move {
             demand::watch::run(kube, watched, demand_sender, stop).await;
+            Ok(())
+        }
+    });
+    tasks.spawn("writes to the cluster", {
+        let (store, stop) = (store_receiver.clone(), stop.clone());
+        let config = written(settings, &namespace);
+        async move {
+            write::run(kube, config, store, stop).await;
             Ok(())
         }
     });
@@ -123,6 +131,17 @@ async fn start_external_metrics(
     });
     let api = api::Config { store: store_receiver };
     Ok(ExternalMetrics { api, namespace })
+}
+
+fn written(settings: &args::ExternalMetrics, namespace: &str) -> write::Config {
+    let own = settings.kube_resources_namespace.as_deref().filter(|it| !it.is_empty());
+    let pod = settings.pod_name.as_deref().filter(|it| !it.is_empty());
+    write::Config {
+        namespace: own.unwrap_or(namespace).to_owned(),
+        pod_name: pod.unwrap_or("datadog-cluster-agent").to_owned(),
+        datadog_metrics: settings.use_datadogmetric_crd,
+        autogen: settings.enable_datadogmetric_autogen,
+    }
 }
 
 fn watched(settings: &args::ExternalMetrics, defaults: query::Defaults) -> demand::watch::Config {

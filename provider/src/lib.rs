@@ -8,8 +8,9 @@
 //!
 //! The modules below are in that order. What decides (which query, which point, how old is too
 //! old, what the API says) is a pure function of data and `now`; what talks to the outside
-//! (`demand::watch`, `datadog::client`, `poll`, `serve`) is a thin shell around it. Every piece
-//! of state has one writer; readers hold a `watch::Receiver` of a snapshot and never lock.
+//! (`demand::watch`, `datadog::client`, `poll`, `serve`, `write`) is a thin shell around it.
+//! Every piece of state has one writer; readers hold a `watch::Receiver` of a snapshot and never
+//! lock.
 
 pub mod args;
 
@@ -27,6 +28,8 @@ pub mod store;
 pub mod api;
 pub mod quantity;
 pub mod serve;
+
+pub mod write;
 
 pub mod app;
 pub mod metrics;

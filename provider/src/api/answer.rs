@@ -10,9 +10,9 @@ use crate::{
     api::{status::Status, wire::ExternalMetricValue},
     demand::{MetricKey, ObjectName, Wanted, datadog_metric::ALWAYS_ACTIVE, reference},
     quantity,
-    query::Ask,
+    query::{Ask, resolve::Unresolvable},
     sample::{NoSample, Sample},
-    store::{Entry, Outcome, Snapshot},
+    store::{Asking, Entry, Outcome, Snapshot},
 };
 
 /// The decision.
@@ -35,24 +35,27 @@ pub fn answer(key: &MetricKey, snapshot: &Snapshot, now: Timestamp) -> Answer {
     if let Some(value) = sampled.or_else(|| fallback(key, wanted, entry, now)) {
         return Answer::Value(value);
     }
+    without_value(entry, &snapshot.asking, now).map_or(Answer::NotAskedYet, Answer::Refusal)
+}
+
+/// Why there is no fresh value of `entry`, which has none; nothing while it was not asked yet.
+pub fn without_value(entry: &Entry, asking: &Asking, now: Timestamp) -> Option<Status> {
     let ask = match &entry.ask {
         Ok(ask) => ask,
-        Err(error) => return Answer::Refusal(Status::unprocessable(error.to_string())),
+        Err(error) => return Some(unresolvable(error)),
     };
     let outcome = entry.last.as_ref().map(|(_, outcome)| outcome);
-    match (outcome, &snapshot.asking.trouble) {
+    Some(match (outcome, &asking.trouble) {
         // What the user can mend is said first.
         (Some(outcome @ Outcome::Failed(error)), _) if error.is_about_a_query() => {
-            Answer::Refusal(refusal(outcome, ask, entry, now))
+            refusal(outcome, ask, entry, now)
         }
         // While calls fail most metrics are not asked at all: what is true for one is for all.
-        (_, Some(trouble)) => Answer::Refusal(unavailable(&trouble.to_string(), ask, entry, now)),
-        (None, None) => Answer::NotAskedYet,
-        (Some(Outcome::Sampled), None) => {
-            Answer::Refusal(stale(ask, entry, snapshot.asking.clock_skew_text(), now))
-        }
-        (Some(outcome), None) => Answer::Refusal(refusal(outcome, ask, entry, now)),
-    }
+        (_, Some(trouble)) => unavailable(&trouble.to_string(), ask, entry, now),
+        (None, None) => return None,
+        (Some(Outcome::Sampled), None) => stale(ask, entry, asking.clock_skew_text(), now),
+        (Some(outcome), None) => refusal(outcome, ask, entry, now),
+    })
 }
 
 /// The words while [`Answer::NotAskedYet`] holds and nobody waits any longer.
@@ -110,6 +113,16 @@ fn unwanted(key: &MetricKey, snapshot: &Snapshot) -> Status {
         "no HPA in namespace {} wants the external metric {} with selector {{{}}}{hint}",
         key.namespace, key.metric, key.selector
     ))
+}
+
+fn unresolvable(error: &Unresolvable) -> Status {
+    let message = error.to_string();
+    match error {
+        Unresolvable::NoDatadogMetric { .. } => Status::not_found(message),
+        // Rights or a CRD are missing: nothing that whoever wrote the HPA can mend there.
+        Unresolvable::DatadogMetricsUnreadable { .. } => Status::unavailable(message),
+        _ => Status::unprocessable(message),
+    }
 }
 
 fn unreferenced(object: &ObjectName, snapshot: &Snapshot) -> String {

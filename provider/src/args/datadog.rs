@@ -143,7 +143,8 @@ impl Datadog {
             ("DD_EXTERNAL_METRICS_PROVIDER_ENDPOINT", &self.endpoint),
             ("DATADOG_HOST", &self.datadog_host),
         ];
-        let given = given.into_iter().find_map(|(setting, url)| Some((setting, filled(url)?)));
+        let given =
+            given.into_iter().find_map(|(setting, url)| Some((setting, filled(url.as_ref())?)));
         given.map_or_else(
             || ("DD_SITE", of_site(&self.site)),
             |(setting, url)| (setting, url.to_owned()),
@@ -167,13 +168,14 @@ impl Datadog {
             ),
         };
         let [own_variable, variable, file_variable] = variables;
-        let (setting, value) = match (key(own), key(general), filled(file)) {
-            (Some(own), ..) => (own_variable, Value::Key(own.clone())),
-            (None, Some(_), Some(_)) => return Err(Invalid::Both { variable }),
-            (None, Some(general), None) => (variable, Value::Key(general.clone())),
-            (None, None, Some(file)) => (file_variable, Value::File(file.into())),
-            (None, None, None) => return Err(Invalid::Missing { variable, kind }),
-        };
+        let (setting, value) =
+            match (key(own.as_ref()), key(general.as_ref()), filled(file.as_ref())) {
+                (Some(own), ..) => (own_variable, Value::Key(own.clone())),
+                (None, Some(_), Some(_)) => return Err(Invalid::Both { variable }),
+                (None, Some(general), None) => (variable, Value::Key(general.clone())),
+                (None, None, Some(file)) => (file_variable, Value::File(file.into())),
+                (None, None, None) => return Err(Invalid::Missing { variable, kind }),
+            };
         Ok(Source { kind, setting: setting.to_owned(), value })
     }
 }
@@ -183,12 +185,12 @@ fn of_site(site: &str) -> String {
 }
 
 /// What a setting says; a blank one says nothing, as an empty environment variable.
-fn filled(setting: &Option<String>) -> Option<&str> {
-    setting.as_deref().map(str::trim).filter(|it| !it.is_empty())
+fn filled(setting: Option<&String>) -> Option<&str> {
+    setting.map(|it| it.trim()).filter(|it| !it.is_empty())
 }
 
-fn key(setting: &Option<SecretString>) -> Option<&SecretString> {
-    setting.as_ref().filter(|key| !key.expose_secret().trim().is_empty())
+fn key(setting: Option<&SecretString>) -> Option<&SecretString> {
+    setting.filter(|key| !key.expose_secret().trim().is_empty())
 }
 
 #[cfg(test)]

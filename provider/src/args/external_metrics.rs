@@ -128,7 +128,20 @@ pub struct ExternalMetrics {
         value_name = "BOOL"
     )]
     pub use_datadogmetric_crd: bool,
-    /// Serve WatermarkPodAutoscalers too
+    /// Make a DatadogMetric for each metric that an autoscaler names by a selector; only with the
+    /// option above
+    #[arg(
+        long,
+        env = "DD_EXTERNAL_METRICS_PROVIDER_ENABLE_DATADOGMETRIC_AUTOGEN",
+        default_value = "true",
+        default_missing_value = "true",
+        num_args = 0..=1,
+        value_parser = BoolishValueParser::new(),
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
+    pub enable_datadogmetric_autogen: bool,
+    /// Serve Datadog's watermark pod autoscalers too
     #[arg(
         long,
         env = "DD_EXTERNAL_METRICS_PROVIDER_WPA_CONTROLLER",
@@ -140,9 +153,15 @@ pub struct ExternalMetrics {
         value_name = "BOOL"
     )]
     pub wpa_controller: bool,
-    /// The cluster's name, for %%tag_kube_cluster_name%% in the queries of DatadogMetrics
+    /// The cluster's name, for `%%tag_kube_cluster_name%%` in the queries of DatadogMetrics
     #[arg(long, env = "DD_CLUSTER_NAME", value_name = "NAME")]
     pub cluster_name: Option<String>,
+    /// Namespace of the objects that we make [default: our own]
+    #[arg(long, env = "DD_KUBE_RESOURCES_NAMESPACE", value_name = "NAMESPACE")]
+    pub kube_resources_namespace: Option<String>,
+    /// Name of our pod, for Events
+    #[arg(long, env = "DD_POD_NAME", value_name = "NAME")]
+    pub pod_name: Option<String>,
 }
 
 /// A selector that kube-apiserver takes.

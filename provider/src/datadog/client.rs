@@ -118,14 +118,20 @@ impl Client {
     fn note(&self, position: usize, asked: Timestamp, exchange: &Exchange) -> bool {
         let now = Timestamp::now();
         let mut all = self.health();
+        let several = 1 < all.len();
         let Some(health) = all.get_mut(position) else { return true };
+        let endpoint = &exchange.endpoint;
         match &exchange.result {
             Err(error) if !error.is_about_a_query() => {
-                health.failed(asked, now, error);
+                if health.failed(asked, now, error) && several {
+                    tracing::warn!(%endpoint, %error, "endpoint failed, others are asked for a while");
+                }
                 false
             }
             _ => {
-                health.succeeded(now);
+                if health.succeeded(now) && several {
+                    tracing::info!(%endpoint, "endpoint answers again");
+                }
                 true
             }
         }

@@ -108,16 +108,17 @@ impl Default for Health {
 }
 
 impl Health {
-    /// It answered at `now`.
-    pub(super) fn succeeded(&mut self, now: Timestamp) {
+    /// It answered at `now`. True when it had failed before.
+    pub(super) fn succeeded(&mut self, now: Timestamp) -> bool {
         self.last_success = Some(now);
         self.skip = (self.skip / 2).max(FIRST_SKIP);
-        self.skipped = None;
+        self.skipped.take().is_some()
     }
 
     /// A question that was put at `asked` failed at `now` for the endpoint's own fault. Questions
-    /// that were on their way together are one failure, not several.
-    pub(super) fn failed(&mut self, asked: Timestamp, now: Timestamp, error: &Error) {
+    /// that were on their way together are one failure, not several. True when it did well before.
+    pub(super) fn failed(&mut self, asked: Timestamp, now: Timestamp, error: &Error) -> bool {
+        let did_well = self.skipped.is_none();
         let known =
             self.skipped.is_some() && self.last_failure.as_ref().is_some_and(|it| asked < it.0);
         self.last_failure = Some((now, error.to_string()));
@@ -128,6 +129,7 @@ impl Health {
             self.skipped = Some(Skipped { until: later(now, self.skip), limited });
             self.skip = (self.skip * 2).min(LONGEST_SKIP);
         }
+        did_well
     }
 
     pub(super) fn status(&self, url: Arc<str>, others: bool) -> EndpointStatus {

@@ -35,6 +35,7 @@ pub enum Watched {
 
 /// One event of one of the watches.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and none is kept")]
 pub enum Change {
     /// About HPAs.
     Hpa(Event<HorizontalPodAutoscaler>),

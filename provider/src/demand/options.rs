@@ -24,8 +24,10 @@ pub const FALLBACK_AFTER: Duration = Duration::from_secs(300);
 const LONGEST: Duration = Duration::from_secs(86_400);
 const KNOWN: &str = "aggregator, rollup, max-age, window, fallback, fallback-after";
 
+/// The value of an option, where it is set.
+type Text = fn(&Overrides) -> Option<String>;
 /// Every option with its value in [`Overrides`], for messages.
-pub(super) const TEXTS: [(&str, fn(&Overrides) -> Option<String>); 5] = [
+pub(super) const TEXTS: [(&str, Text); 5] = [
     ("aggregator", |it| it.aggregator.map(|aggregator| aggregator.as_str().to_owned())),
     ("rollup", |it| it.rollup.map(|time| format!("{time:?}"))),
     ("max-age", |it| it.max_age.map(|time| format!("{time:?}"))),
@@ -157,7 +159,7 @@ impl Options {
             Some(metric) => self.metrics.entry(metric.to_lowercase()).or_default(),
             None => &mut self.general,
         };
-        given.add(read).map_err(|()| {
+        given.add(&read).map_err(|()| {
             "is there twice with the metric's name in another case; the other one holds".to_owned()
         })
     }
@@ -165,7 +167,7 @@ impl Options {
 
 impl Given {
     /// Takes in the one option of `other`, unless it is there already.
-    fn add(&mut self, other: Self) -> Result<(), ()> {
+    fn add(&mut self, other: &Self) -> Result<(), ()> {
         fn put<T>(place: &mut Option<T>, value: Option<T>) -> Result<(), ()> {
             match (&place, value) {
                 (_, None) => Ok(()),

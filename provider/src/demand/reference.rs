@@ -24,8 +24,9 @@ pub struct BadReference {
 
 /// What `name` refers to; `None` if it is the name of a metric.
 pub fn parse(name: &str) -> Option<Result<ObjectName, BadReference>> {
+    name.get(..PREFIX.len()).filter(|start| start.eq_ignore_ascii_case(PREFIX))?;
     let lower = name.to_lowercase();
-    let target = lower.strip_prefix(PREFIX)?;
+    let target = &lower[PREFIX.len()..];
     let bad = |problem| BadReference { name: name.to_owned(), problem };
     Some(match target.split_once(':') {
         None => Err(bad("there is no `:`")),

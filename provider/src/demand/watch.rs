@@ -17,7 +17,10 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -38,6 +41,9 @@ const REST: u32 = 20;
 const LONGEST_REST: Duration = Duration::from_secs(1);
 /// Events that are taken in at most before a demand that is due is published.
 const MOST_EVENTS: usize = 1000;
+
+/// How long the start waits to hear which APIs there are.
+const CHECK: Duration = Duration::from_secs(5);
 
 /// What is watched, and what is needed to read it.
 #[derive(Debug, Clone)]
@@ -66,10 +72,14 @@ pub struct NoAutoscalingV2 {
 /// Fails where the cluster is too old. One that does not answer may be away for a moment only: that
 /// is logged, and left to the watch.
 pub async fn check(client: &Client) -> Result<(), NoAutoscalingV2> {
-    let groups = match client.list_api_groups().await {
-        Ok(groups) => groups.groups,
-        Err(error) => {
+    let groups = match timeout(CHECK, client.list_api_groups()).await {
+        Ok(Ok(groups)) => groups.groups,
+        Ok(Err(error)) => {
             tracing::warn!(%error, "kube-apiserver does not say which APIs it has");
+            return Ok(());
+        }
+        Err(_) => {
+            tracing::warn!("kube-apiserver does not answer");
             return Ok(());
         }
     };
@@ -229,13 +239,17 @@ impl Log {
     /// A watch that begins anew says so before it is refused.
     fn works(&mut self, change: &Change) {
         let watched = match change {
-            Change::Hpa(Event::Init) | Change::Wpa(Event::Init) => return,
-            Change::DatadogMetric(Event::Init) => return,
+            Change::Hpa(Event::Init)
+            | Change::Wpa(Event::Init)
+            | Change::DatadogMetric(Event::Init) => return,
             Change::Hpa(_) => Watched::Hpas,
             Change::Wpa(_) => Watched::Wpas,
             Change::DatadogMetric(_) => Watched::DatadogMetrics,
         };
-        self.failing.retain(|(failing, _)| *failing != watched);
+        if self.failing.iter().any(|(failing, _)| *failing == watched) {
+            tracing::info!(%watched, "watch works again");
+            self.failing.retain(|(failing, _)| *failing != watched);
+        }
     }
 
     fn fails(&mut self, watched: Watched, reason: &str) {

@@ -57,7 +57,7 @@ pub fn check(text: &str) -> Result<(), RawError> {
                 _ => return Err(RawError::Unopened { bracket: character, position }),
             },
             '"' | '\'' => {
-                skip_quoted(character, &mut characters).ok_or(RawError::OpenQuote { position })?
+                skip_quoted(character, &mut characters).ok_or(RawError::OpenQuote { position })?;
             }
             ',' if open.is_empty() => return Err(RawError::SeveralQueries { position }),
             _ => {}

@@ -54,3 +54,42 @@ async fn a_file_that_is_gone_leaves_the_keys_in_use() {
     assert!(matches!(error_of(&client).await, Error::Forbidden { .. }));
     assert!(ask_one(&client).await.result.is_ok());
 }
+
+/// What the program ends with when it is started with these arguments, and nothing in its
+/// environment.
+fn end_of_start(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_datadog-cluster-agent"))
+        .env_clear()
+        .args(["run", "--external-metrics-provider-enabled", "--port=0"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    let ends: Vec<_> =
+        errors.lines().filter(|line| line.starts_with("datadog-cluster-agent: ")).collect();
+    (output.status.code(), ends.join("\n"))
+}
+
+#[test]
+fn a_start_without_usable_keys_ends_with_one_line() {
+    let check = |arguments: &[&str], line: &str| {
+        let expected = (Some(1), format!("datadog-cluster-agent: {line}"));
+        assert_eq!(end_of_start(arguments), expected, "{arguments:?}");
+    };
+    check(
+        &["--app-key=b"],
+        "neither DD_API_KEY nor DD_API_KEY_FILE is set: an API key is needed to query Datadog",
+    );
+    check(
+        &["--api-key=a", "--app-key=<APP_KEY>"],
+        "DD_APP_KEY still is the placeholder <APP_KEY>, put your key there",
+    );
+    check(
+        &["--api-key=a", "--app-key-file=/nowhere"],
+        "DD_APP_KEY_FILE (/nowhere) cannot be read (No such file or directory (os error 2)), correct the path or mount the Secret there",
+    );
+    check(
+        &["--api-key=a", "--app-key=b", "--endpoints=[{\"site\": \"datadoghq.eu\"}]"],
+        "endpoint 1 of DD_EXTERNAL_METRICS_PROVIDER_ENDPOINTS has neither api_key nor api_key_file",
+    );
+}

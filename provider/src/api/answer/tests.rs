@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     datadog::Error,
     demand::{DatadogMetricUse, Demand},
-    query::{Fallback, resolve::Unresolvable},
+    query::Fallback,
     selector::{Operator, Requirement, Selector},
     store::Asking,
     testing,
@@ -126,6 +126,20 @@ fn a_datadog_metric_that_nobody_refers_to_is_refused_with_how_to_have_it_asked()
     );
     let (code, message) = refused("datadogmetric@web");
     assert!(code == 404 && message.contains("write datadogmetric@NAMESPACE:NAME"), "{message}");
+}
+
+#[test]
+fn a_reference_to_nothing_is_not_found_and_one_that_cannot_be_followed_unavailable() {
+    let object = ObjectName { namespace: "web".into(), name: "requests".into() };
+    let refused = |error| refused(Entry { ask: Err(error), ..entry(None, None) }, at(0));
+    let missing = Unresolvable::NoDatadogMetric { object: object.clone() };
+    assert_eq!(refused(missing), (404, "there is no DatadogMetric web/requests".to_owned()));
+    let reason = "no rights".to_owned();
+    let unreadable = Unresolvable::DatadogMetricsUnreadable { object, reason };
+    assert_eq!(
+        refused(unreadable),
+        (503, "DatadogMetric web/requests cannot be read: no rights".to_owned())
+    );
 }
 
 #[test]

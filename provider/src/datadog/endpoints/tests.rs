@@ -19,8 +19,8 @@ fn limited(seconds: u64) -> Error {
 }
 
 /// Fails a question that was put at `second` and answered at once.
-fn fail(health: &mut Health, second: i64, error: &Error) {
-    health.failed(at(second), at(second), error);
+fn fail(health: &mut Health, second: i64, error: &Error) -> bool {
+    health.failed(at(second), at(second), error)
 }
 
 fn skipped_for(health: &Health, since: i64) -> Option<i64> {
@@ -70,6 +70,16 @@ fn questions_that_failed_together_are_one_failure() {
     assert_eq!(skipped_for(&health, 5), Some(30));
     fail(&mut health, 36, &down());
     assert_eq!(skipped_for(&health, 36), Some(60));
+}
+
+#[test]
+fn only_the_first_failure_and_the_first_success_are_news() {
+    let mut health = Health::default();
+    assert!(!health.succeeded(at(0)));
+    assert!(fail(&mut health, 1, &down()));
+    assert!(!fail(&mut health, 40, &limited(5)));
+    assert!(health.succeeded(at(50)));
+    assert!(!health.succeeded(at(51)));
 }
 
 #[test]
@@ -129,11 +139,11 @@ proptest! {
         let mut now = 0;
         for (which, event, passed) in events {
             now += passed;
-            match event {
+            let _ = match event {
                 0 => health[which].succeeded(at(now)),
                 1 => fail(&mut health[which], now, &down()),
                 _ => fail(&mut health[which], now, &limited(100)),
-            }
+            };
             let asked = order(&mut health, at(now));
             let distinct: std::collections::BTreeSet<_> = asked.iter().collect();
             prop_assert!(!asked.is_empty() && distinct.len() == asked.len());

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn malformed(body: &str, queries: usize) -> String {
@@ -128,4 +130,20 @@ fn every_form_of_error_body_gives_its_words() {
     assert_eq!(error_message(b"<html><h1>Bad Gateway</h1></html>").trim(), "Bad Gateway");
     assert_eq!(error_message(b"a < b"), "a < b");
     assert_eq!(error_message(b""), "");
+}
+
+proptest! {
+    #[test]
+    fn property_test_any_body_is_read_or_refused(
+        body in prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..200),
+            "[<>{}\\[\\]\":,a-z0-9 ]{0,80}".prop_map(String::into_bytes),
+        ],
+        queries in 0usize..3
+    ) {
+        if let Ok(series) = series(&body, queries) {
+            prop_assert_eq!(series.len(), queries);
+        }
+        error_message(&body);
+    }
 }

@@ -1,0 +1,161 @@
+//! What the owner of an autoscaler should be told now, in the words of the API; pure.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use jiff::Timestamp;
+
+use crate::{
+    api::answer,
+    datadog::Error,
+    demand::{Autoscaler, MetricKey, Problem, Wanted},
+    sample::NoSample,
+    store::{Asking, Entry, Outcome, Snapshot},
+    write::words::{NOTE_LIMIT, cut},
+};
+
+/// The `reason` of the Event that a metric which had a failure Event is well again.
+pub(super) const AVAILABLE: &str = "MetricAvailable";
+
+/// Something that an Event may be about.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Topic<'a> {
+    /// What the watch found wrong with an autoscaler.
+    Problem(&'a Autoscaler, &'a Problem),
+    /// A wanted metric.
+    Metric(&'a MetricKey, &'a Wanted, &'a Entry, &'a Asking),
+}
+
+/// How it stands with a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// A fresh sample is served.
+    Well,
+    /// Nothing is known yet.
+    Unknown,
+    /// Something must be said.
+    Failing(Reason),
+}
+
+/// Why something must be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reason {
+    /// The `reason` of the Event.
+    pub(super) word: &'static str,
+    /// Whether the autoscaler's owner can mend it, who may be waiting for the word.
+    pub(super) mendable: bool,
+}
+
+impl<'a> Topic<'a> {
+    /// The number of topics.
+    pub(super) fn count(snapshot: &Snapshot) -> usize {
+        snapshot.demand().problems.len() + snapshot.len()
+    }
+
+    /// The topic at a position below [`Topic::count`].
+    pub(super) fn at(snapshot: &'a Snapshot, position: usize) -> Option<Self> {
+        let problems = &snapshot.demand().problems;
+        if let Some((autoscaler, problem)) = problems.get(position) {
+            return Some(Self::Problem(autoscaler, problem));
+        }
+        let position = position - problems.len();
+        let (key, wanted) = snapshot.demand().get(position)?;
+        Some(Self::Metric(key, wanted, snapshot.at(position)?, &snapshot.asking))
+    }
+
+    /// The objects that the Events are about.
+    pub(super) fn objects(&self) -> &'a [Autoscaler] {
+        match self {
+            Self::Problem(autoscaler, _) => std::slice::from_ref(*autoscaler),
+            Self::Metric(_, wanted, ..) => &wanted.by,
+        }
+    }
+
+    /// What tells the topic, said about `object`, from all others. A hash, since that is all that
+    /// is kept of ten thousand of them; two that fall together would cost one Event.
+    pub(super) fn id(&self, object: &Autoscaler) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (object.kind, &object.namespace, &object.name, &object.uid).hash(&mut hasher);
+        match self {
+            Self::Problem(_, problem) => (0, problem.reason, &problem.note).hash(&mut hasher),
+            Self::Metric(key, ..) => (1, key).hash(&mut hasher),
+        }
+        hasher.finish()
+    }
+
+    /// How it stands at `now`.
+    pub(super) fn state(&self, now: Timestamp) -> State {
+        match self {
+            Self::Problem(_, problem) => {
+                State::Failing(Reason { word: problem.reason, mendable: true })
+            }
+            Self::Metric(_, _, entry, asking) => state(entry, asking, now),
+        }
+    }
+
+    /// The `note` of an Event at `now`; of a metric that is well, for [`AVAILABLE`].
+    pub(super) fn note(&self, now: Timestamp) -> String {
+        let note = match self {
+            Self::Problem(_, problem) => problem.note.clone(),
+            Self::Metric(_, wanted, entry, _) if entry.fresh(now).is_some() => {
+                let query = entry.ask.as_ref().map_or("", |ask| ask.query.as_str());
+                format!("external metric {} has a fresh value again (query {query})", wanted.name)
+            }
+            Self::Metric(key, _, entry, asking) => {
+                let cause = answer::without_value(entry, asking, now)
+                    .unwrap_or_else(|| answer::not_asked_yet(key));
+                let cause = cause.message();
+                match entry.fallback_at(now) {
+                    Some(value) => format!("the fallback {value} is served: {cause}"),
+                    None => cause.to_owned(),
+                }
+            }
+        };
+        cut(note, NOTE_LIMIT)
+    }
+}
+
+fn state(entry: &Entry, asking: &Asking, now: Timestamp) -> State {
+    if entry.fresh(now).is_some() {
+        return State::Well;
+    }
+    if entry.fallback_at(now).is_some() {
+        return State::Failing(Reason { word: "FallbackInUse", mendable: false });
+    }
+    if entry.ask.is_err() {
+        return State::Failing(Reason { word: "InvalidMetric", mendable: true });
+    }
+    // In the order of the API's words.
+    let outcome = entry.last.as_ref().map(|(_, outcome)| outcome);
+    let (word, mendable) = match (outcome, &asking.trouble) {
+        (Some(Outcome::Failed(error)), _) if error.is_about_a_query() => ("QueryRejected", true),
+        (_, Some(trouble)) => (trouble_word(trouble), false),
+        (None, None) => return State::Unknown,
+        (Some(outcome), None) => reason(outcome),
+    };
+    State::Failing(Reason { word, mendable })
+}
+
+fn trouble_word(error: &Error) -> &'static str {
+    match error {
+        Error::Forbidden { .. } => "KeysRejected",
+        Error::RateLimited { .. } => "BudgetExhausted",
+        _ => "DatadogUnavailable",
+    }
+}
+
+/// The word for an outcome that gave nothing to serve, and whether the autoscaler's owner can mend
+/// it.
+fn reason(outcome: &Outcome) -> (&'static str, bool) {
+    match outcome {
+        Outcome::Failed(error) => (trouble_word(error), false),
+        Outcome::Shed(_) => ("BudgetExhausted", false),
+        Outcome::Sampled => ("StaleSample", false),
+        Outcome::NoSeries => ("NoSeries", true),
+        Outcome::NoSample(NoSample::AllNull { .. }) => ("NoValue", true),
+        Outcome::NoSample(NoSample::Unusable { .. }) => ("UnusableValue", true),
+        Outcome::SeveralSeries(_) => ("SeveralSeries", true),
+    }
+}
+
+#[cfg(test)]
+mod tests;
