@@ -13,14 +13,17 @@ use crate::{
     wait::{self, Probe},
 };
 
+/// Who reports the provider's Events.
+const PROVIDER: &str = "datadog-cluster-agent";
 /// What the HPA controller calls it when the external metrics API gives no value.
 const REASON: &str = "FailedGetExternalMetric";
 /// How often to look.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long an Event may take after the condition: it is sent by another task of the controller.
+/// How long an Event may take after the condition: it is posted by another task.
 const EVENT_WITHIN: Duration = Duration::from_secs(5);
 
-/// Asserts that within this time both the condition of the HPA and an Event on it say all of `words`.
+/// Asserts that within this time the condition of the HPA and an Event of the HPA controller say all of
+/// `words`.
 pub(super) async fn says<C: Cluster>(
     cluster: &C,
     recorder: &Recorder,
@@ -42,18 +45,41 @@ pub(super) async fn says<C: Cluster>(
     recorder
         .assertion(format!("the condition of {hpa} says {}", quoted(words)), found.map(after))?;
 
+    let name = format!("an Event of the HPA controller on {hpa} says {}", quoted(words));
+    let of = |event: &Event| event.reason.as_deref() == Some(REASON);
+    Ok(recorder.assertion(name, posted(cluster, hpa, of, words).await)?)
+}
+
+/// Asserts that an Event of the provider says all of `words`. Where nothing else changes, the provider looks
+/// every 10 s only whether a sample has become too old.
+pub(super) async fn provider_says<C: Cluster>(
+    cluster: &C,
+    recorder: &Recorder,
+    hpa: &str,
+    words: &[&str],
+) -> anyhow::Result<()> {
+    let name = format!("an Event of the provider on {hpa} says {}", quoted(words));
+    let of = |event: &Event| event.reporting_component.as_deref() == Some(PROVIDER);
+    Ok(recorder.assertion(name, posted(cluster, hpa, of, words).await)?)
+}
+
+/// Waits for an Event on the HPA that says all of `words`.
+async fn posted<C: Cluster>(
+    cluster: &C,
+    hpa: &str,
+    of: impl Fn(&Event) -> bool,
+    words: &[&str],
+) -> Result<String, String> {
     let events = Api::<Event>::namespaced(cluster.client().clone(), cluster.namespace());
-    let of_the_hpa = ListParams::default().fields(&format!(
-        "involvedObject.kind=HorizontalPodAutoscaler,involvedObject.name={hpa},reason={REASON}"
-    ));
+    let of_the_hpa = ListParams::default()
+        .fields(&format!("involvedObject.kind=HorizontalPodAutoscaler,involvedObject.name={hpa}"));
     let looked = wait::until("an Event to say so", EVENT_WITHIN, LOOK_EVERY, async || {
-        let messages = events.list(&of_the_hpa).await?.items.into_iter();
-        let messages: Vec<String> = messages.filter_map(|event| event.message).collect();
+        let events = events.list(&of_the_hpa).await?.items.into_iter().filter(&of);
+        let messages: Vec<String> = events.filter_map(|event| event.message).collect();
         anyhow::Ok(event(&messages, words))
     });
-    let found = looked.await.map_err(|timeout| timeout.to_string());
-    let found = found.map(|message| providers_words(&message).to_owned());
-    Ok(recorder.assertion(format!("an Event of {hpa} says {}", quoted(words)), found)?)
+    let message = looked.await.map_err(|timeout| timeout.to_string())?;
+    Ok(providers_words(&message).to_owned())
 }
 
 /// The message of the condition, if it says all of `words`.

@@ -9,7 +9,7 @@ use crate::{
     cluster::Cluster,
     phase::Recorder,
     scenario::{
-        Settings,
+        NGINX_HPA, Settings, describe,
         stage::{self, Says, Stage},
     },
 };
@@ -56,6 +56,9 @@ async fn run<C: Cluster>(
         let fault = Fault::new("fault", effect).on(Endpoint::Query);
         cluster.fake().fault(&fault).await?;
         stage.hold(Says::WhenTooOld(words)).await?;
+        if stage.is_noticed() {
+            describe::provider_says(cluster, recorder, NGINX_HPA, words).await?;
+        }
         cluster.fake().clear_faults().await?;
         anyhow::Ok(())
     });

@@ -59,6 +59,7 @@ pub(super) async fn run<C: Cluster>(
         let says = describe::says(cluster, recorder, BAD, &words, stage.fault_for);
         let (said, held) = tokio::join!(says, stage.hold(Says::Nothing));
         said?;
+        describe::provider_says(cluster, recorder, BAD, &words).await?;
         let refused = held?.iter().filter(|call| call.status == 400).count();
         let most = most_refusals(stage.refreshes());
         recorder.assertion(

@@ -186,7 +186,7 @@ impl<'a, C: Cluster> Stage<'a, C> {
     }
 
     /// Whether the fault lasts longer than the samples from before it.
-    fn is_noticed(&self) -> bool {
+    pub(super) fn is_noticed(&self) -> bool {
         let timings = self.cluster.timings();
         max_age(timings) + timings.hpa_sync * 2 <= self.fault_for
     }

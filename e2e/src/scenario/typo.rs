@@ -15,7 +15,7 @@ use crate::{
     cluster::Cluster,
     phase::Recorder,
     scenario::{
-        HPA, NGINX_HPA, Settings,
+        HPA, NGINX_HPA, Settings, describe,
         stage::{Says, Stage},
     },
 };
@@ -31,7 +31,9 @@ pub(super) async fn run<C: Cluster>(
     let held = recorder.phase("fault", async {
         rename(cluster).await?;
         let query = format!("sum:{TYPO}{{kube_container_name:nginx}}");
-        stage.hold(Says::AtOnce(&["Returned series slice empty", &query])).await?;
+        let words = ["Returned series slice empty", &query];
+        stage.hold(Says::AtOnce(&words)).await?;
+        describe::provider_says(cluster, recorder, NGINX_HPA, &words).await?;
         cluster.apply(HPA).await
     });
     held.await?;
