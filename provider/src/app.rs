@@ -93,7 +93,7 @@ async fn start_external_metrics(
     demand::watch::check(&kube).await?;
     let watched = watched(settings, config.defaults);
     tracing::info!(
-        %endpoint,
+        endpoint = endpoint.origin().ascii_serialization(),
         aggregator = config.defaults.aggregator.as_str(),
         refresh_period = %humantime::format_duration(config.refresh_period),
         max_age = %humantime::format_duration(settings.max_age),

@@ -19,6 +19,7 @@ use crate::{
     metrics::Metrics,
     poll::{
         engine::{Call, Engine, Next},
+        gate::Gate,
         plan::Settings,
     },
     query::{Defaults, Query},
@@ -71,7 +72,9 @@ impl Poll {
             limits: config.batch,
             coalesce: config.coalesce,
         };
-        let engine = Engine::new(settings, config.defaults, config.max_parallel);
+        let endpoints = client.endpoints().len();
+        let gate = Gate::new(config.refresh_period, config.max_parallel, endpoints);
+        let engine = Engine::new(settings, config.defaults, gate);
         let (running, calls) = (JoinSet::new(), HashMap::new());
         Self { client, metrics, engine, store, running, calls }
     }

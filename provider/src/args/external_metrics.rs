@@ -17,6 +17,7 @@ use crate::{
 /// What is asked and how often.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "External metrics")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct ExternalMetrics {
     /// Serve external metrics
     #[arg(

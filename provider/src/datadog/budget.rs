@@ -28,6 +28,8 @@ pub struct Budget {
     /// An answer without rate-limit headers came: there is nothing to keep to.
     unlimited: bool,
     blocked_until: Option<Instant>,
+    /// There are other endpoints, which may answer when the budget of this one is used up.
+    has_others: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -46,10 +48,16 @@ pub enum Allowance {
 }
 
 impl Budget {
+    /// Of one of several endpoints, or of the only one.
+    pub fn new(has_others: bool) -> Self {
+        Self { has_others, ..Self::default() }
+    }
+
     /// Takes in what an answer that came at `now` says.
     pub fn observe(&mut self, exchange: &Exchange, now: Instant) {
         if self.endpoint.as_ref() != Some(&exchange.endpoint) {
-            *self = Self { endpoint: Some(exchange.endpoint.clone()), ..Self::default() };
+            let endpoint = Some(exchange.endpoint.clone());
+            *self = Self { endpoint, ..Self::new(self.has_others) };
         }
         if let Some(limit) = exchange.rate_limit {
             let resets_at = now + limit.reset + ROUNDING;
@@ -89,6 +97,10 @@ impl Budget {
             return Allowance::NotBefore(until);
         }
         match self.current(now) {
+            // One call finds out whether another endpoint answers.
+            Some(reading) if reading.limit.remaining == 0 && self.has_others => {
+                Allowance::Calls(1_usize.saturating_sub(in_flight))
+            }
             Some(reading) if reading.limit.remaining == 0 => {
                 Allowance::NotBefore(reading.resets_at)
             }
@@ -201,6 +213,18 @@ mod tests {
         assert_eq!(budget.allows(0, now), Allowance::NotBefore(now + seconds(101)));
         assert_eq!(budget.allows(0, now + seconds(101)), Allowance::Calls(1));
         assert_eq!(budget.allows(1, now + seconds(101)), Allowance::Calls(0));
+    }
+
+    #[test]
+    fn with_other_endpoints_an_empty_window_lets_one_call_find_out() {
+        let now = Instant::now();
+        let mut budget = Budget::new(true);
+        budget.observe(&exchange(0, 100), now);
+        assert_eq!(budget.allows(0, now), Allowance::Calls(1));
+        assert_eq!(budget.allows(1, now), Allowance::Calls(0));
+        // All of them refused.
+        budget.observe(&refused(Some(7)), now);
+        assert_eq!(budget.allows(0, now), Allowance::NotBefore(now + seconds(8)));
     }
 
     #[test]

@@ -109,9 +109,15 @@ impl Client {
         all.map(|(connection, health)| health.status(connection.origin(), several)).collect()
     }
 
-    /// Keeps the keys that come from files as they are there, until `stop`.
+    /// Keeps the keys that come from files as they are there, until `stop`. An endpoint with new
+    /// keys is not skipped any more.
     pub async fn watch_keys(&self, stop: CancellationToken) {
-        keys::run(self.0.connections.iter().map(Connection::keys).collect(), stop).await;
+        let changed = |position: usize| {
+            if let Some(health) = self.health().get_mut(position) {
+                health.forgive();
+            }
+        };
+        keys::run(self.0.connections.iter().map(Connection::keys).collect(), changed, stop).await;
     }
 
     /// Notes what an endpoint did; true when that is the answer to the question.

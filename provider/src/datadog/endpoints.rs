@@ -132,6 +132,12 @@ impl Health {
         did_well
     }
 
+    /// Something has changed that makes its failures say nothing: it is to be asked again.
+    pub(super) fn forgive(&mut self) {
+        self.skip = FIRST_SKIP;
+        self.skipped = None;
+    }
+
     pub(super) fn status(&self, url: Arc<str>, others: bool) -> EndpointStatus {
         EndpointStatus {
             url,

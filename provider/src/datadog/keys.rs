@@ -109,10 +109,10 @@ struct Inner {
     warned: Mutex<Option<Unusable>>,
 }
 
-/// Reads the key files of `rings` again and again until `stop`.
-pub async fn run(mut rings: Vec<KeyRing>, stop: CancellationToken) {
-    rings.retain(KeyRing::has_files);
-    if rings.is_empty() {
+/// Reads the key files of `rings` again and again until `stop`; tells `changed` the position of
+/// each ring that has other keys then.
+pub async fn run(rings: Vec<KeyRing>, changed: impl Fn(usize), stop: CancellationToken) {
+    if !rings.iter().any(KeyRing::has_files) {
         return stop.cancelled().await;
     }
     let mut ticks = tokio::time::interval(EVERY);
@@ -122,8 +122,10 @@ pub async fn run(mut rings: Vec<KeyRing>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        for ring in &rings {
-            ring.reload().await;
+        for (position, ring) in rings.iter().enumerate() {
+            if ring.reload().await {
+                changed(position);
+            }
         }
     }
 }
@@ -244,28 +246,33 @@ impl KeyRing {
         [&self.0.api, &self.0.app].iter().any(|source| matches!(source.value, Value::File(_)))
     }
 
-    /// Reads the files now. What cannot be used leaves the keys as they are and is logged once.
-    pub async fn reload(&self) {
+    /// Reads the files now; true when there are other keys in them. What cannot be used leaves the
+    /// keys as they are and is logged once.
+    pub async fn reload(&self) -> bool {
         if !self.has_files() {
-            return;
+            return false;
         }
         let mut warned = self.0.warned.lock().await;
         let (api, app) = (self.0.api.clone(), self.0.app.clone());
         let read = move || Ok(Keys { api: api.read()?, app: app.read()? });
-        let Ok(read) = tokio::task::spawn_blocking(read).await else { return };
+        let Ok(read) = tokio::task::spawn_blocking(read).await else { return false };
         match read {
             Ok(keys) => {
                 *warned = None;
-                if !keys.same_as(&self.0.current.borrow()) {
+                let changed = !keys.same_as(&self.0.current.borrow());
+                if changed {
                     tracing::info!(settings = self.settings().join(", "), "keys have changed");
                     self.0.current.send_replace(keys);
                 }
+                changed
             }
-            Err(error) if warned.as_ref() != Some(&error) => {
-                tracing::warn!(%error, "keys cannot be read again, the last ones stay in use");
-                *warned = Some(error);
+            Err(error) => {
+                if warned.as_ref() != Some(&error) {
+                    tracing::warn!(%error, "keys cannot be read again, the last ones stay in use");
+                    *warned = Some(error);
+                }
+                false
             }
-            Err(_) => {}
         }
     }
 }

@@ -89,19 +89,19 @@ mod tests {
         let wishes = hpa(&json!([
             {"type": "External"},
             {"type": "External", "external": {
-                "metric": {"name": "m", "selector": {"matchExpressions": [
+                "metric": {"name": "plain", "selector": {"matchExpressions": [
                     {"key": "a", "operator": "Near", "values": ["x"]}]}},
                 "target": {"type": "Value"}}},
-            {"type": "External", "external": {"metric": {"name": "plain"}, "target": {"type": "Value"}}},
+            {"type": "External", "external": {"metric": {"name": "other"}, "target": {"type": "Value"}}},
         ]));
-        assert_eq!(keys(&wishes), ["default/plain{}"]);
+        assert_eq!(keys(&wishes), ["default/other{}"]);
         let problems: Vec<_> =
             wishes.problems.iter().map(|it| format!("{} {}", it.reason, it.note)).collect();
         assert_eq!(
             problems,
             [
                 "BadMetricSource metric source 0 is of type External but has no `external` block",
-                "BadMetricSource metric \"m\": operator \"Near\" of selector key \"a\" is unknown, \
+                "BadMetricSource metric \"plain\": operator \"Near\" of selector key \"a\" is unknown, \
                  use In, NotIn, Exists or DoesNotExist",
             ]
         );

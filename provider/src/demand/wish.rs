@@ -97,7 +97,9 @@ pub fn read<'a>(
     let (options, mut problems) = Options::read(metadata.annotations.as_ref().unwrap_or(&none));
     let namespace = metadata.namespace.as_deref().unwrap_or_default();
     let mut wishes = Vec::new();
+    let mut metrics = Vec::new();
     for source in sources {
+        metrics.extend(source.as_ref().ok().map(|source| metric(source.name)));
         match source.and_then(|source| wish(namespace, source, &options)) {
             Ok(wish) => wishes.push(wish),
             Err(error) => {
@@ -105,7 +107,6 @@ pub fn read<'a>(
             }
         }
     }
-    let metrics: Vec<_> = wishes.iter().map(Wish::metric).collect();
     problems.extend(options.without_effect(&metrics));
     Wishes { autoscaler: autoscaler(kind, metadata), wishes, problems }
 }
@@ -130,16 +131,13 @@ fn wish(namespace: &str, source: External<'_>, options: &Options) -> Result<Wish
         None => Origin::Selector,
     };
     let key = MetricKey::new(namespace, name, selector);
-    let overrides = Overrides::default();
-    let wish = Wish { key, name: name.to_owned(), origin, overrides, average_value };
-    Ok(Wish { overrides: options.overrides(wish.metric()), ..wish })
+    let overrides = options.overrides(metric(name));
+    Ok(Wish { key, name: name.to_owned(), origin, overrides, average_value })
 }
 
-impl Wish {
-    fn metric(&self) -> options::Metric<'_> {
-        match self.origin {
-            Origin::Selector => options::Metric::Named(&self.name),
-            Origin::DatadogMetric(_) => options::Metric::Reference,
-        }
+fn metric(name: &str) -> options::Metric<'_> {
+    match reference::parse(name) {
+        Some(_) => options::Metric::Reference,
+        None => options::Metric::Named(name),
     }
 }

@@ -88,10 +88,10 @@ enum Pace {
 }
 
 impl Engine {
-    pub(super) fn new(settings: Settings, defaults: Defaults, max_parallel: usize) -> Self {
+    pub(super) fn new(settings: Settings, defaults: Defaults, gate: Gate) -> Self {
         Self {
             settings,
-            gate: Gate::new(settings.refresh, max_parallel),
+            gate,
             state: State::new(defaults),
             plan: Plan::default(),
             plans: 0,

@@ -42,12 +42,13 @@ pub(super) enum Passage {
 }
 
 impl Gate {
-    pub(super) fn new(refresh: Duration, max_parallel: usize) -> Self {
+    /// `endpoints` is the number of those that may answer.
+    pub(super) fn new(refresh: Duration, max_parallel: usize, endpoints: usize) -> Self {
         Self {
             refresh,
             max_parallel: max_parallel.max(1),
             in_flight: 0,
-            budget: Budget::default(),
+            budget: Budget::new(endpoints > 1),
             outage: None,
             trouble: None,
             clock_skew: None,
@@ -146,7 +147,7 @@ mod tests {
     }
 
     fn open(now: Instant) -> Gate {
-        let mut gate = Gate::new(REFRESH, 3);
+        let mut gate = Gate::new(REFRESH, 3, 1);
         gate.observe(&exchange(Ok(())), now);
         gate
     }

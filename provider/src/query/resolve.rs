@@ -123,6 +123,8 @@ pub fn resolve(key: &MetricKey, wanted: &Wanted, defaults: &Defaults) -> Resolve
     let window = overrides.window.or(window).unwrap_or(defaults.window);
     // As Datadog's agent: at least the configured window and what max age needs, at most a day.
     let window = window.max(limit).max(defaults.window).min(defaults.max_window);
+    // Whole seconds are what a request has.
+    let window = Duration::from_secs(window.as_secs() + u64::from(window.subsec_nanos() > 0));
     let ask = query.map(|query| Ask { window, query });
     Resolved { ask, rollup, age_limit: limit, fallback: overrides.fallback }
 }

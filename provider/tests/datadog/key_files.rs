@@ -6,10 +6,11 @@ use provider::datadog::{
     endpoints::Endpoint as Place,
     keys::{KeyRing, Kind, Source, Value},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 
-fn from_files(fake: &FakeDatadog, folder: &Path) -> Client {
+fn place(fake: &FakeDatadog, folder: &Path) -> Place {
     let source = |kind, setting: &str, name: &str| {
         let value = Value::File(folder.join(name));
         Source { kind, setting: setting.to_owned(), value }
@@ -17,8 +18,11 @@ fn from_files(fake: &FakeDatadog, folder: &Path) -> Client {
     let api = source(Kind::Api, "DD_API_KEY_FILE", "api");
     let app = source(Kind::App, "DD_APP_KEY_FILE", "app");
     let keys = KeyRing::new(api, app).unwrap();
-    let place = Place { url: fake.url().clone(), keys, setting: "DD_SITE".into() };
-    Client::of(vec![place], TIMEOUT).unwrap()
+    Place { url: fake.url().clone(), keys, setting: "DD_SITE".into() }
+}
+
+fn from_files(fake: &FakeDatadog, folder: &Path) -> Client {
+    Client::of(vec![place(fake, folder)], TIMEOUT).unwrap()
 }
 
 fn write(folder: &Path, api: &str, app: &str) {
@@ -53,6 +57,35 @@ async fn a_file_that_is_gone_leaves_the_keys_in_use() {
     fake.fault(Fault::new("revoked", Effect::KeyRevoked(vec!["*".into()])).times(1)).unwrap();
     assert!(matches!(error_of(&client).await, Error::Forbidden { .. }));
     assert!(ask_one(&client).await.result.is_ok());
+}
+
+#[tokio::test]
+async fn an_endpoint_with_new_keys_is_not_skipped_any_more() {
+    let (main, other, folder) = (fake().await, fake().await, tempfile::tempdir().unwrap());
+    write(folder.path(), "old", "old");
+    let keys = KeyRing::fixed(right_keys());
+    let second = Place { url: other.url().clone(), keys, setting: "url of 1".into() };
+    let client = Client::of(vec![place(&main, folder.path()), second], TIMEOUT).unwrap();
+    assert!(ask_one(&client).await.result.is_ok());
+    assert!(client.endpoints()[0].skipped_until.is_some());
+
+    let (api, app) = (fake_datadog::keys::DEFAULT_API_KEY, fake_datadog::keys::DEFAULT_APP_KEY);
+    write(folder.path(), api, app);
+    let stop = CancellationToken::new();
+    let watch = tokio::spawn({
+        let (client, stop) = (client.clone(), stop.clone());
+        async move { client.watch_keys(stop).await }
+    });
+    let seen = async {
+        while client.endpoints()[0].skipped_until.is_some() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(MINUTE, seen).await.expect("the first look at the files comes at once");
+    let exchange = ask_one(&client).await;
+    assert_eq!(*exchange.endpoint, *main.url().as_str().trim_end_matches('/'));
+    stop.cancel();
+    watch.await.unwrap();
 }
 
 /// What the program ends with when it is started with these arguments, and nothing in its

@@ -68,10 +68,11 @@ async fn new_content_is_taken_and_bad_content_is_not() {
     let ring = KeyRing::new(api, app).unwrap();
     assert_eq!(exposed(&ring), ["a1", "b1"]);
     write(folder.path(), "a2", "b1");
-    ring.reload().await;
+    assert!(ring.reload().await);
+    assert!(!ring.reload().await, "it is no change any more");
     assert_eq!(exposed(&ring), ["a2", "b1"]);
     write(folder.path(), "a3", "");
-    ring.reload().await;
+    assert!(!ring.reload().await);
     assert_eq!(exposed(&ring), ["a2", "b1"]);
     assert!(ring.0.warned.lock().await.is_some());
     fs::remove_file(folder.path().join("api")).unwrap();
@@ -104,7 +105,7 @@ async fn a_mounted_secret_that_is_updated_is_seen_by_the_task() {
     // The first tick comes at once.
     symlink("v2", path.join("..data_new")).unwrap();
     fs::rename(path.join("..data_new"), path.join("..data")).unwrap();
-    let task = tokio::spawn(run(vec![ring.clone()], stop.clone()));
+    let task = tokio::spawn(run(vec![ring.clone()], |_| {}, stop.clone()));
     let mut changes = ring.subscribe();
     changes.wait_for(|keys| keys.api.expose_secret() == "a2").await.unwrap();
     assert_eq!(exposed(&ring), ["a2", "b2"]);
@@ -116,7 +117,7 @@ async fn a_mounted_secret_that_is_updated_is_seen_by_the_task() {
 async fn without_files_the_task_waits_for_the_end() {
     let ring = KeyRing::fixed(Keys { api: "a".into(), app: "b".into() });
     let stop = CancellationToken::new();
-    let mut task = tokio::spawn(run(vec![ring], stop.clone()));
+    let mut task = tokio::spawn(run(vec![ring], |_| {}, stop.clone()));
     assert!(tokio::time::timeout(EVERY * 10, &mut task).await.is_err());
     stop.cancel();
     task.await.unwrap();

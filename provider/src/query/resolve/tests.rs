@@ -125,6 +125,8 @@ fn a_datadog_metric_has_its_own_times_and_the_autoscalers_come_first() {
     check(raw(Some(900), None), none, 900, 900);
     check(raw(Some(20), Some(3600)), none, 3600, 20);
     check(raw(None, Some(200_000)), none, 86_400, 120);
+    let half = Overrides { max_age: Some(Duration::from_millis(600_500)), ..none };
+    check(raw(None, None), half, 601, 600);
     let overrides = Overrides { max_age: Some(seconds(60)), window: Some(seconds(1800)), ..none };
     check(raw(Some(900), Some(3600)), overrides, 1800, 60);
 }

@@ -41,7 +41,7 @@ impl World {
     pub(super) fn new() -> Self {
         let settings = Settings { refresh: REFRESH, limits: Limits::DATADOG, coalesce: false };
         Self {
-            engine: Engine::new(settings, DEFAULTS, 10),
+            engine: Engine::new(settings, DEFAULTS, Gate::new(REFRESH, 10, 1)),
             start: Instant::now(),
             wall: Timestamp::from_second(1_700_000_000).unwrap(),
             elapsed: Duration::ZERO,
