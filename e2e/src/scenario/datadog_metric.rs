@@ -5,22 +5,28 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::Api;
+use kube::{
+    Api,
+    core::{ApiResource, DynamicObject, GroupVersionKind},
+};
 
 use crate::{
     cluster::Cluster,
     observe::Watched,
     phase::Recorder,
-    scenario::{METRIC, SCALED, hold, judge, near, scale_down, stage, watched},
+    scenario::{METRIC, NGINX_HPA, SCALED, hold, judge, near, scale_down, stage, watched},
     wait::{self, Probe},
 };
 
 const DEFINITION: &str = "manifests/datadogmetric-crd.yaml";
 const DEFINED: &str = "datadogmetrics.datadoghq.com";
-/// How long kube-apiserver may take to serve a new kind.
+/// How long kube-apiserver may take to serve a new kind, and the provider to write a status.
 const SERVED_WITHIN: Duration = Duration::from_secs(30);
+const WRITTEN_WITHIN: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The `DatadogMetric` and the HPA, both in the namespace of the walkthrough.
 const MANIFEST: &str = "e2e/manifests/datadog-metric.yaml";
+const NAME: &str = "nginx-traffic";
 const REFERENCE: &str = "datadogmetric@default:nginx-traffic";
 /// The other metric.
 const CONNECTIONS: &str = "nginx.net.connections";
@@ -48,6 +54,7 @@ pub(super) async fn run<C: Cluster>(cluster: &C, recorder: &Recorder) -> anyhow:
         "the provider serves the value of the query",
         near(held.mean_served, expected, 0.0001, "in all"),
     )?;
+    recorder.assertion("its status shows value and user", status(cluster).await)?;
     stage::script(cluster, METRIC, stage::AT_REST).await?;
     recorder.phase("3 → 1", scale_down(cluster, &observer, recorder)).await?;
     judge(cluster, &observer, recorder, SCALED).await
@@ -57,8 +64,7 @@ pub(super) async fn run<C: Cluster>(cluster: &C, recorder: &Recorder) -> anyhow:
 async fn define<C: Cluster>(cluster: &C) -> anyhow::Result<()> {
     cluster.apply(DEFINITION).await?;
     let definitions = Api::<CustomResourceDefinition>::all(cluster.client().clone());
-    let look_every = Duration::from_millis(50);
-    wait::until("the kind DatadogMetric to be served", SERVED_WITHIN, look_every, async || {
+    wait::until("the kind DatadogMetric to be served", SERVED_WITHIN, LOOK_EVERY, async || {
         let status = definitions.get(DEFINED).await?.status;
         let mut conditions = status.into_iter().flat_map(|it| it.conditions.unwrap_or_default());
         let established = conditions.any(|it| it.type_ == "Established" && it.status == "True");
@@ -67,4 +73,23 @@ async fn define<C: Cluster>(cluster: &C) -> anyhow::Result<()> {
     })
     .await?;
     Ok(())
+}
+
+/// Waits until the `DatadogMetric` says that it is valid, for whom it is, and its value.
+async fn status<C: Cluster>(cluster: &C) -> Result<String, String> {
+    let kind = GroupVersionKind::gvk("datadoghq.com", "v1alpha1", "DatadogMetric");
+    let (client, resource) = (cluster.client().clone(), ApiResource::from_gvk(&kind));
+    let metrics = Api::<DynamicObject>::namespaced_with(client, cluster.namespace(), &resource);
+    let value = (REQUESTS_OF_THREE + CONNECTIONS_OF_THREE).to_string();
+    let looked = wait::until("its status", WRITTEN_WITHIN, LOOK_EVERY, async || {
+        let status = metrics.get(NAME).await?.data["status"].take();
+        let conditions = status["conditions"].as_array().into_iter().flatten();
+        let valid =
+            conditions.into_iter().any(|it| it["type"] == "Valid" && it["status"] == "True");
+        let user = status["autoscalerReferences"].as_str().unwrap_or_default();
+        let well = valid && status["currentValue"] == value && user.contains(NGINX_HPA);
+        let text = format!("value {}, references {user}, valid {valid}", status["currentValue"]);
+        anyhow::Ok(if well { Probe::Ready(text) } else { Probe::NotYet(text) })
+    });
+    looked.await.map_err(|timeout| timeout.to_string())
 }
