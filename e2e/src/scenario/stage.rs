@@ -32,7 +32,7 @@ const READ_WITHIN: Duration = Duration::from_secs(2);
 pub(super) enum Says<'a> {
     /// As soon as the HPA has looked.
     AtOnce(&'a [&'a str]),
-    /// When the last sample is too old. A fault that ends before that must go unnoticed.
+    /// When the last sample is too old. Nothing is asked of a fault that may end before that.
     WhenTooOld(&'a [&'a str]),
     /// Nothing is wrong.
     Nothing,
@@ -145,12 +145,7 @@ impl<'a, C: Cluster> Stage<'a, C> {
             },
         )?;
         said?;
-        let unnoticed = match says {
-            Says::AtOnce(_) => false,
-            Says::WhenTooOld(_) => !self.is_noticed(),
-            Says::Nothing => true,
-        };
-        if unnoticed {
+        if matches!(says, Says::Nothing) {
             self.recorder.assertion("the HPA reads its metric all the while", active(&history))?;
         }
         let limit = max_age(self.cluster.timings()) + READ_WITHIN;
