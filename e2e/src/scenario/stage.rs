@@ -24,7 +24,8 @@ pub(super) const UNDER_LOAD: f64 = 25.0;
 const SHORTEST: Duration = Duration::from_secs(10);
 /// Syncs of the HPA for which a fault goes on when its samples are too old.
 const SYNCS: u32 = 4;
-/// How much older than its limit a value may be when it is read: rounding, and the way here.
+/// How far from its limit the oldest value may be when it is read: rounding, the way here, and the time from
+/// one look to the next.
 const READ_WITHIN: Duration = Duration::from_secs(2);
 
 /// What `kubectl describe hpa` must say while the fault lasts: all of these words.
@@ -148,8 +149,9 @@ impl<'a, C: Cluster> Stage<'a, C> {
         if matches!(says, Says::Nothing) {
             self.recorder.assertion("the HPA reads its metric all the while", active(&history))?;
         }
-        let limit = max_age(self.cluster.timings()) + READ_WITHIN;
-        self.recorder.assertion("no value is served that is too old", oldest(&history, limit))?;
+        let outlived = matches!(says, Says::WhenTooOld(_)) && self.is_noticed();
+        let served = oldest(&history, max_age(self.cluster.timings()), outlived);
+        self.recorder.assertion("a sample is served until it is too old", served)?;
         Ok(calls)
     }
 
@@ -209,12 +211,15 @@ fn active(history: &[Seen]) -> Result<String, String> {
     }
 }
 
-/// The age of the oldest value that was served, if none is beyond `limit`.
-fn oldest(history: &[Seen], limit: Duration) -> Result<String, String> {
+/// The age of the oldest value that was served: no more than `limit`, and where the last sample was
+/// `outlived` by the fault, no less either.
+fn oldest(history: &[Seen], limit: Duration, outlived: bool) -> Result<String, String> {
     let served = history.iter().filter_map(|seen| seen.served.as_ref());
     let age = served.map(|served| served.age).fold(0.0, f64::max);
     let text = format!("the oldest point was {age:.1} s old, the limit is {} s", limit.as_secs());
-    if age <= limit.as_secs_f64() { Ok(text) } else { Err(text) }
+    let [limit, around] = [limit, READ_WITHIN].map(|time| time.as_secs_f64());
+    let least = if outlived { limit - around } else { 0.0 };
+    if (least..=limit + around).contains(&age) { Ok(text) } else { Err(text) }
 }
 
 /// The number of calls by the status of their answers, such as `12 × 429, 1 × 200`.
