@@ -150,9 +150,10 @@ fn world(
         provider,
         ours,
         root: repository()?,
-        settings: Settings { rate_per_s: args.rate },
+        settings: Settings { rate_per_s: args.rate, fault_for: args.fault_for },
         seed: args.seed.unwrap_or_else(random_seed),
-        timeout: args.timeout.unwrap_or(usual),
+        // A rate limit's period must begin, pass, and be over.
+        timeout: args.timeout.unwrap_or(usual + args.fault_for.unwrap_or_default() * 3),
         images: args.backend.images.clone().unwrap_or_else(|| target_folder().join("images")),
         backend: args.backend,
         artifacts: args.artifacts.unwrap_or_else(|| target_folder().join("e2e")),

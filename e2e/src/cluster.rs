@@ -19,6 +19,13 @@ mod provider;
 mod run_folder;
 mod syncs;
 
+/// A client that hands on what it is answered. kube's own would try a 503 again, up to 15 times with
+/// longer and longer waits; that of the external metrics API is an answer like any other.
+fn plain_client(mut config: kube::Config) -> kube::Result<Client> {
+    config.default_retry = false;
+    Client::try_from(config)
+}
+
 /// The clocks of a run. They are scaled together: a provider that refreshes every 30 s cannot be
 /// judged in 10 s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,8 +125,12 @@ pub trait Cluster: Sized {
     fn start_fake(&self, recorder: &Recorder) -> impl Future<Output = anyhow::Result<()>>;
 
     /// Applies what the walkthrough applies up to "Register the External Metrics Provider", starts
-    /// the provider, and waits until the APIService is available.
-    fn install_provider(&self) -> impl Future<Output = anyhow::Result<()>>;
+    /// the provider, and waits until the APIService is available. Variables of `environment` take the
+    /// place of those in the manifests.
+    fn install_provider(
+        &self,
+        environment: &[(&str, &str)],
+    ) -> impl Future<Output = anyhow::Result<()>>;
 
     /// Applies the walkthrough's nginx, starts what answers behind its Service, and waits until
     /// it does.

@@ -12,7 +12,9 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerStatus},
+    autoscaling::v2::{
+        HorizontalPodAutoscaler, HorizontalPodAutoscalerCondition, HorizontalPodAutoscalerStatus,
+    },
 };
 use kube::{
     Api, Client,
@@ -180,9 +182,17 @@ impl Seen {
     pub fn describe(&self) -> String {
         let conditions = ["ScalingActive", "ScalingLimited"].into_iter().filter_map(|type_| {
             let (type_, status, reason) = self.condition(type_)?;
-            Some(format!("{type_} {status} ({reason})"))
+            let trouble =
+                self.message(type_).filter(|_| (type_, status) == ("ScalingActive", "False"));
+            let why = trouble.map_or(String::new(), |message| format!(": {message}"));
+            Some(format!("{type_} {status} ({reason}{why})"))
         });
         [self.counts()].into_iter().chain(conditions).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether the HPA reads its metrics.
+    pub fn is_active(&self) -> bool {
+        matches!(self.condition("ScalingActive"), Some((_, "True", _)))
     }
 
     /// Whether the HPA wants, the Deployment has, and the nodes run exactly `count` replicas.
@@ -194,10 +204,18 @@ impl Seen {
 
     /// Type, status and reason of a condition of the HPA.
     pub fn condition(&self, type_: &str) -> Option<(&str, &str, &str)> {
-        let condition =
-            self.hpa.as_ref()?.conditions.iter().flatten().find(|c| c.type_ == type_)?;
+        let condition = self.whole_condition(type_)?;
         let reason = condition.reason.as_deref().unwrap_or_default();
         Some((&condition.type_, &condition.status, reason))
+    }
+
+    /// The message of a condition of the HPA, as `kubectl describe hpa` shows it.
+    pub fn message(&self, type_: &str) -> Option<&str> {
+        self.whole_condition(type_)?.message.as_deref()
+    }
+
+    fn whole_condition(&self, type_: &str) -> Option<&HorizontalPodAutoscalerCondition> {
+        self.hpa.as_ref()?.conditions.iter().flatten().find(|c| c.type_ == type_)
     }
 
     fn observation(&self) -> Observation {

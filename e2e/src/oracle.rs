@@ -5,13 +5,15 @@
 //!
 //! Source: Kubernetes 1.37, `pkg/controller/podautoscaler/replica_calculator.go`
 //! (`GetExternalPerPodMetricReplicas`, `GetExternalMetricReplicas`, `isWithin`) and `horizontal.go`
-//! (`reconcileAutoscaler`, `normalizeDesiredReplicas`, `convertDesiredReplicasWithRules`). Covered:
-//! one external metric, and no `spec.behavior` (the API server leaves it empty,
-//! `pkg/apis/autoscaling/v2/defaults.go`) or one that says no more than how long the down-scale window
-//! is. What a window holds back depends on the past, and is not judged.
+//! (`reconcileAutoscaler`, `computeReplicasForMetrics`, `normalizeDesiredReplicas`,
+//! `convertDesiredReplicasWithRules`). Covered: external metrics whose targets are of one type, and no
+//! `spec.behavior` (the API server leaves it empty, `pkg/apis/autoscaling/v2/defaults.go`) or one that
+//! says no more than how long the down-scale window is. What a window holds back depends on the past,
+//! and is not judged.
 
 mod behavior;
 mod explain;
+mod metrics;
 pub(crate) mod quantity;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! The scenarios by name, and the steps that they share.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use tokio::time::Instant;
 
@@ -10,6 +12,15 @@ use crate::{
     wait,
 };
 
+mod datadog_metric;
+mod describe;
+mod fallback;
+mod faults;
+mod one_bad_query;
+mod rate_limited;
+mod stage;
+mod two_metrics;
+mod typo;
 pub mod walkthrough;
 pub mod walkthrough_scripted;
 
@@ -18,6 +29,8 @@ pub mod walkthrough_scripted;
 pub struct Settings {
     /// Offered load in requests per second.
     pub rate_per_s: f64,
+    /// How long a fault lasts; when left out, until the samples from before it are too old.
+    pub fault_for: Option<Duration>,
 }
 
 /// The scenarios.
@@ -27,17 +40,56 @@ pub enum Scenario {
     Walkthrough,
     /// A scripted series in place of load and check.
     WalkthroughScripted,
+    /// Two metrics in one HPA.
+    TwoMetrics,
+    /// A metric name that nobody has.
+    Typo,
+    /// A query that Datadog refuses, beside good ones.
+    OneBadQuery,
+    /// Datadog answers 429.
+    RateLimited,
+    /// Datadog answers 5xx.
+    DatadogDown,
+    /// Datadog answers 403.
+    KeysRevoked,
+    /// Datadog answers with old points.
+    StalePoints,
+    /// A value declared for when there is none.
+    Fallback,
+    /// A query of the user's own.
+    DatadogMetric,
 }
 
 impl Scenario {
     /// All of them, in the order of `list`.
-    pub const ALL: [Self; 2] = [Self::Walkthrough, Self::WalkthroughScripted];
+    pub const ALL: [Self; 11] = [
+        Self::Walkthrough,
+        Self::WalkthroughScripted,
+        Self::TwoMetrics,
+        Self::Typo,
+        Self::OneBadQuery,
+        Self::RateLimited,
+        Self::DatadogDown,
+        Self::KeysRevoked,
+        Self::StalePoints,
+        Self::Fallback,
+        Self::DatadogMetric,
+    ];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Walkthrough => "walkthrough",
             Self::WalkthroughScripted => "walkthrough-scripted",
+            Self::TwoMetrics => "two-metrics",
+            Self::Typo => "typo",
+            Self::OneBadQuery => "one-bad-query",
+            Self::RateLimited => "rate-limited",
+            Self::DatadogDown => "datadog-down",
+            Self::KeysRevoked => "keys-revoked",
+            Self::StalePoints => "stale-points",
+            Self::Fallback => "fallback",
+            Self::DatadogMetric => "datadog-metric",
         }
     }
 
@@ -50,6 +102,15 @@ impl Scenario {
             Self::WalkthroughScripted => {
                 "the same with a scripted series in place of load and check"
             }
+            Self::TwoMetrics => "an HPA with two metrics: the larger wins, whichever it is",
+            Self::Typo => "a metric name that nobody has: the HPA stays at 3 and shows the query",
+            Self::OneBadQuery => "one query of a hundred is refused: the others have their values",
+            Self::RateLimited => "the rate limit is used up: the HPA stays at 3, one 429 a period",
+            Self::DatadogDown => "Datadog answers 503: the HPA stays at 3 and says so",
+            Self::KeysRevoked => "Datadog refuses the keys: the HPA stays at 3 and says so",
+            Self::StalePoints => "Datadog's points are old: the HPA stays at 3 and says so",
+            Self::Fallback => "Datadog answers 503: the HPA goes to the fallback that it declares",
+            Self::DatadogMetric => "an HPA that refers to a DatadogMetric scales on its query",
         }
     }
 
@@ -64,6 +125,15 @@ impl Scenario {
         match self {
             Self::Walkthrough => walkthrough::run(cluster, settings, recorder).await,
             Self::WalkthroughScripted => walkthrough_scripted::run(cluster, recorder).await,
+            Self::TwoMetrics => two_metrics::run(cluster, recorder).await,
+            Self::Typo => typo::run(cluster, settings, recorder).await,
+            Self::OneBadQuery => one_bad_query::run(cluster, settings, recorder).await,
+            Self::RateLimited => rate_limited::run(cluster, settings, recorder).await,
+            Self::DatadogDown => faults::datadog_down(cluster, settings, recorder).await,
+            Self::KeysRevoked => faults::keys_revoked(cluster, settings, recorder).await,
+            Self::StalePoints => faults::stale_points(cluster, settings, recorder).await,
+            Self::Fallback => fallback::run(cluster, settings, recorder).await,
+            Self::DatadogMetric => datadog_metric::run(cluster, recorder).await,
         }
     }
 }
@@ -96,7 +166,7 @@ fn watched<C: Cluster>(cluster: &C) -> Watched {
     let (label, value) = SELECTOR;
     Watched {
         namespace: cluster.namespace().to_owned(),
-        hpa: "nginxext".to_owned(),
+        hpa: NGINX_HPA.to_owned(),
         deployment: "nginx".to_owned(),
         metric: METRIC.to_owned(),
         selector: format!("{label}={value}"),
@@ -104,6 +174,8 @@ fn watched<C: Cluster>(cluster: &C) -> Watched {
     }
 }
 
+/// The HPA's name.
+const NGINX_HPA: &str = "nginxext";
 /// The HPA's manifest.
 const HPA: &str = "hpa-example/hpa-manifest.yaml";
 /// Replicas under load: 25 requests per second (and the check's own polls) at a target of 9.
@@ -205,19 +277,21 @@ async fn scale_down<C: Cluster>(
     Ok(recorder.assertion("replicas come back 3 → 1", reached)?)
 }
 
-/// Asserts what must hold for the run as a whole.
+/// Asserts what must hold for the run as a whole: among it, that `most` replicas were wanted at one time,
+/// and more at none.
 async fn judge<C: Cluster>(
     cluster: &C,
     observer: &Observer,
     recorder: &Recorder,
+    most: i32,
 ) -> anyhow::Result<()> {
     let counts = recorder.timeline().desired_counts();
     let path: Vec<String> = counts.iter().map(ToString::to_string).collect();
     let path = path.join(" → ");
     let highest = counts.into_iter().max().unwrap_or_default();
     recorder.assertion(
-        "no more than 3 replicas were ever wanted",
-        if highest == SCALED { Ok(path) } else { Err(path) },
+        format!("no more than {most} replicas were ever wanted"),
+        if highest == most { Ok(path) } else { Err(path) },
     )?;
     recorder.assertion(
         "every decision follows from its value by the HPA's arithmetic",
@@ -250,7 +324,9 @@ mod tests {
         let error = "walktrough".parse::<Scenario>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "no scenario is called \"walktrough\", choose from walkthrough, walkthrough-scripted"
+            "no scenario is called \"walktrough\", choose from walkthrough, walkthrough-scripted, \
+             two-metrics, typo, one-bad-query, rate-limited, datadog-down, keys-revoked, stale-points, \
+             fallback, datadog-metric"
         );
     }
 

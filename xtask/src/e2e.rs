@@ -50,6 +50,14 @@ pub(crate) fn which_clusters(harness: &Path, arguments: &[OsString]) -> Vec<(Str
         .collect()
 }
 
+/// The names of all scenarios: each takes some 20 s on `local`.
+pub(crate) fn scenarios(harness: &Path) -> anyhow::Result<Vec<String>> {
+    let listed = Command::new(harness).arg("list").output();
+    let listed = listed.with_context(|| format!("cannot run {}", harness.display()))?;
+    let lines = String::from_utf8_lossy(&listed.stdout);
+    Ok(lines.lines().filter_map(|line| Some(line.split_once(' ')?.0.to_owned())).collect())
+}
+
 /// Tells the harness which provider to test.
 pub(crate) const PROVIDER: &str = "E2E_PROVIDER";
 

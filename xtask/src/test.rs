@@ -102,8 +102,7 @@ fn end_to_end(shell: &Shell, args: &Args) -> anyhow::Result<Done> {
         return Ok(skipped("the local backend is for Linux"));
     }
     let e2e::Built { harness, provider } = e2e::build(shell)?;
-    let scenarios = ["--scenario", "walkthrough", "walkthrough-scripted"];
-    let run = cmd!(shell, "{harness} --cluster local").args(scenarios);
+    let run = cmd!(shell, "{harness} --cluster local --scenario").args(e2e::scenarios(&harness)?);
     let run = run.env(e2e::PROVIDER, provider).env(e2e::ROOT, project::root()?);
     if run.quiet().run().is_err() {
         bail!("see the verdict above");

@@ -18,6 +18,7 @@ use crate::{
     cluster::{
         Timings,
         existing::undo::Undo,
+        plain_client,
         pods::{self, Host, PodsCluster, clean},
         run_folder::{self, HARNESS},
     },
@@ -127,7 +128,7 @@ async fn client(context: &str) -> anyhow::Result<Client> {
     );
     let options =
         KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
-    Ok(Client::try_from(kube::Config::from_custom_kubeconfig(file, &options).await?)?)
+    Ok(plain_client(kube::Config::from_custom_kubeconfig(file, &options).await?)?)
 }
 
 /// The objects of a run that are not in its namespace.

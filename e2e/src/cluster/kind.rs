@@ -25,6 +25,7 @@ use crate::{
     cluster::{
         Timings, diagnose,
         kind::tool::Tool,
+        plain_client,
         pods::{self, Host, PodsCluster, clean},
         run_folder, syncs,
     },
@@ -193,7 +194,7 @@ impl Kind {
         let file = Kubeconfig::read_from(self.kubeconfig()).context("kind's kubeconfig")?;
         let config =
             kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
-        Ok(Client::try_from(config)?)
+        Ok(plain_client(config)?)
     }
 
     /// Our images, and nginx where docker has it and the node has not: it need not be pulled then.

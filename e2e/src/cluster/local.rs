@@ -176,8 +176,8 @@ impl Cluster for LocalCluster {
         Ok(())
     }
 
-    async fn install_provider(&self) -> anyhow::Result<()> {
-        provider::install(self).await
+    async fn install_provider(&self, environment: &[(&str, &str)]) -> anyhow::Result<()> {
+        provider::install(self, environment).await
     }
 
     async fn install_nginx(&self) -> anyhow::Result<()> {

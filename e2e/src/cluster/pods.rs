@@ -166,9 +166,10 @@ impl PodsCluster {
     }
 
     /// The provider in its pods, registered.
-    async fn apply_provider(&self) -> anyhow::Result<()> {
+    async fn apply_provider(&self, environment: &[(&str, &str)]) -> anyhow::Result<()> {
         let mut manifests = self.manifests(provider_manifests(self.plan.timings.provider))?;
         provider::point_to_fake(&mut manifests, &self.fake_url())?;
+        provider::set_environment(&mut manifests, environment)?;
         let started = self.deployment_ready(self.plan.namespace(), provider::NAME);
         provider::install((&self.client, &self.deployer), &manifests, started, LOOK_EVERY).await
     }
@@ -240,7 +241,7 @@ impl Cluster for PodsCluster {
         recorder.phase("fake Datadog", self.install_fake()).await
     }
 
-    async fn install_provider(&self) -> anyhow::Result<()> {
+    async fn install_provider(&self, environment: &[(&str, &str)]) -> anyhow::Result<()> {
         let names = async {
             match self.host {
                 // A new cluster resolves names some ten seconds after its node is ready.
@@ -248,7 +249,7 @@ impl Cluster for PodsCluster {
                 Host::Existing(_) => Ok(()),
             }
         };
-        tokio::try_join!(self.apply_provider(), names).map(drop)
+        tokio::try_join!(self.apply_provider(environment), names).map(drop)
     }
 
     async fn install_nginx(&self) -> anyhow::Result<()> {

@@ -22,11 +22,20 @@ const REGISTERED_WITHIN: Duration = Duration::from_secs(90);
 
 /// Has the provider ask the fake at `url`.
 pub(super) fn point_to_fake(manifests: &mut Manifests, url: &str) -> Result<(), ManifestError> {
-    for (variable, value) in [
+    let environment = [
         ("DD_API_KEY", keys::DEFAULT_API_KEY),
         ("DD_APP_KEY", keys::DEFAULT_APP_KEY),
         ("DD_EXTERNAL_METRICS_PROVIDER_ENDPOINT", url),
-    ] {
+    ];
+    set_environment(manifests, &environment)
+}
+
+/// Tells the provider something else than its manifests do.
+pub(super) fn set_environment(
+    manifests: &mut Manifests,
+    environment: &[(&str, &str)],
+) -> Result<(), ManifestError> {
+    for (variable, value) in environment {
         manifests.set_env(("Deployment", NAME), CONTAINER, variable, value)?;
     }
     Ok(())

@@ -67,7 +67,7 @@ pub enum DeployError {
 }
 
 /// Applies and deletes objects of any kind, one after the other in the order given. Only a broken
-/// connection is tried again; what the apiserver says is final.
+/// connection and an apiserver that is not ready or busy are tried again; what else it says is final.
 pub struct Deployer {
     client: Client,
     /// What discovery has said. A std lock: held for a look-up only, never across an await.
@@ -181,7 +181,7 @@ fn apply_params() -> PatchParams {
     PatchParams::apply(FIELD_MANAGER).force().validation_strict()
 }
 
-/// Calls again while the connection fails. Whatever is called may be done twice: a request can have
+/// Calls again while the connection fails, or the apiserver says that this is not the time. Whatever is called may be done twice: a request can have
 /// had its effect before the connection broke.
 async fn retried<T>(
     mut call: impl AsyncFnMut() -> Result<T, kube::Error>,
@@ -190,7 +190,7 @@ async fn retried<T>(
     for _ in 1..ATTEMPTS {
         match call().await {
             Err(error) if is_transient(&error) => {
-                tracing::debug!(%error, "connection failed, trying again");
+                tracing::debug!(%error, "no answer yet, trying again");
             }
             answer => return answer,
         }
@@ -200,9 +200,13 @@ async fn retried<T>(
     call().await
 }
 
-/// Whether the connection failed, so that nothing is known of what the apiserver thinks. A
-/// certificate that is refused is no such failure: it stays refused.
+/// Whether nothing is known yet of what the apiserver thinks: the connection failed, or it said 429, 503
+/// or 504, which the harness's clients do not try again by themselves. A certificate that is refused is
+/// no such failure: it stays refused.
 fn is_transient(error: &kube::Error) -> bool {
+    if let kube::Error::Api(status) = error {
+        return matches!(status.code, 429 | 503 | 504);
+    }
     if let kube::Error::HyperError(error) = error {
         return error.is_incomplete_message() || error.is_closed() || error.is_canceled();
     }
@@ -300,8 +304,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_the_apiserver_says_is_final() {
+    async fn an_apiserver_that_is_busy_is_asked_again() {
         let status = Status::failure("try later", "TooManyRequests").with_code(429).boxed();
+        let (answer, calls, _) = call([Err(kube::Error::Api(status)), Ok(7)]).await;
+        assert_eq!((answer.unwrap(), calls), (7, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_else_the_apiserver_says_is_final() {
+        let status = Status::failure("no", "Invalid").with_code(422).boxed();
         let (answer, calls, _) = call([Err(kube::Error::Api(status))]).await;
         assert!(matches!(answer, Err(kube::Error::Api(_))), "{answer:?}");
         assert_eq!(calls, 1);

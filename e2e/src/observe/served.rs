@@ -14,6 +14,8 @@ pub struct Served {
     pub value: f64,
     /// The time of the point that it comes from.
     pub point: Timestamp,
+    /// How old the point was when it was read, in seconds.
+    pub age: f64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -47,7 +49,11 @@ pub async fn read(client: &Client, watched: &Watched) -> Result<Served, Option<S
     match list.items.as_slice() {
         [Item { timestamp, value }] => match quantity::milli(&value.0) {
             #[expect(clippy::cast_precision_loss, reason = "rates are far below 2^52")]
-            Some(milli) => Ok(Served { value: milli as f64 / 1000.0, point: *timestamp }),
+            Some(milli) => Ok(Served {
+                value: milli as f64 / 1000.0,
+                point: *timestamp,
+                age: Timestamp::now().duration_since(*timestamp).as_secs_f64(),
+            }),
             None => Err(Some(format!("the value {:?} is no quantity", value.0))),
         },
         items => Err(Some(format!("{} items instead of one", items.len()))),

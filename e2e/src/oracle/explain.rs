@@ -5,12 +5,12 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use k8s_openapi::api::autoscaling::v2::{
-    HorizontalPodAutoscalerSpec, HorizontalPodAutoscalerStatus, MetricTarget,
+    HorizontalPodAutoscalerSpec, HorizontalPodAutoscalerStatus,
 };
 
 use crate::oracle::{
-    DEFAULT_TOLERANCE, Decision, Input, Reason, Rule, Target, behavior, desired, float, quantity,
-    unrounded, usage_ratio,
+    DEFAULT_TOLERANCE, Decision, Input, Reason, Rule, Target, behavior, desired, float, metrics,
+    metrics::Reading, propose, unrounded, usage_ratio,
 };
 
 /// Replica counts above this are not tried as the base of a decision: the search is quadratic.
@@ -19,12 +19,15 @@ const MOST_REPLICAS: i32 = 1_000;
 /// One way in which the controller can have come to its decision.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
-    /// The input that leads to the decision: the status tells the usage only up to rounding.
+    /// The input that leads to the decision: the status tells the usage only up to rounding. Of
+    /// several metrics, that of the one which asks for the most replicas.
     pub input: Input,
     /// The decision, the same as in the status.
     pub decision: Decision,
     /// What a unit of the metric is called in the text, such as ` per s`.
     unit: &'static str,
+    /// How many metrics the HPA has.
+    metrics: usize,
 }
 
 impl Explanation {
@@ -32,6 +35,16 @@ impl Explanation {
     /// change `status.replicas` of the scale object still has the old count.
     pub fn is_settled(&self) -> bool {
         self.input.spec_replicas == self.input.status_replicas
+    }
+
+    /// Without the value of one of its metrics an HPA may only scale up (`horizontal.go`,
+    /// `computeReplicasForMetrics`).
+    fn adds_to(self, current: i32) -> Result<Self, Mismatch> {
+        if propose(&self.input).0 < current {
+            let computed = format!("{current}, since the value of a metric is missing");
+            return Err(Mismatch::Desired { seen: self.decision.desired, computed });
+        }
+        Ok(self)
     }
 }
 
@@ -88,12 +101,10 @@ pub fn explains(
     window: Duration,
 ) -> Result<Explanation, Mismatch> {
     let windowed = !behavior::downscale_window(spec).unwrap_or(window).is_zero();
-    let (metric_name, target) = the_metric(spec)?;
-    let goal = goal(target)?;
+    let metrics = metrics::of(spec)?;
     let current = status.current_replicas.unwrap_or(0);
-    let unit = if metric_name.ends_with("per_s") { " per s" } else { "" };
     let template = Input {
-        target: goal,
+        target: Target::AverageValue(1),
         usage_milli: 0,
         spec_replicas: current,
         status_replicas: current,
@@ -102,9 +113,14 @@ pub fn explains(
         max_replicas: spec.max_replicas,
         tolerance: DEFAULT_TOLERANCE,
     };
-    let explain = |input: Input| Explanation { decision: desired(&input), input, unit };
+    let explain = |input: Input, unit| Explanation {
+        decision: desired(&input),
+        input,
+        unit,
+        metrics: metrics.len(),
+    };
 
-    let unread = explain(template.clone());
+    let unread = explain(template.clone(), "");
     match unread.decision {
         // Before the first sync the count reads 0 as well.
         Decision { limited: Some(Reason::ScalingDisabled), .. }
@@ -115,12 +131,13 @@ pub fn explains(
         Decision { rule: Rule::NoMetricRead, .. } => return verdict(status, unread, windowed),
         Decision { .. } => {}
     }
-    let value = current_value(status, goal).ok_or(Mismatch::NoValue)?;
+    let readings = metrics::read(&metrics, status).ok_or(Mismatch::NoValue)?;
     let mut first = None;
     for base in bases(current, spec.max_replicas) {
-        for input in inputs(&template, value, base) {
-            let explanation = explain(input);
-            match verdict(status, explanation, windowed) {
+        for (input, unit) in largest(&template, &readings, base) {
+            let explained = verdict(status, explain(input, unit), windowed);
+            let complete = readings.len() == metrics.len();
+            match explained.and_then(|it| if complete { Ok(it) } else { it.adds_to(current) }) {
                 Ok(explanation) => return Ok(explanation),
                 Err(mismatch) => first = first.or(Some(mismatch)),
             }
@@ -129,51 +146,23 @@ pub fn explains(
     Err(first.unwrap_or(Mismatch::NoValue))
 }
 
-/// The one external metric of the HPA: its name and target.
-fn the_metric(spec: &HorizontalPodAutoscalerSpec) -> Result<(&str, &MetricTarget), Mismatch> {
-    let unsupported = |what: String| Err(Mismatch::Unsupported { what });
-    let metrics = spec.metrics.as_deref().unwrap_or_default();
-    match metrics {
-        [metric] => match &metric.external {
-            Some(external) => Ok((&external.metric.name, &external.target)),
-            None => unsupported(format!("its metric is of type {}, not External", metric.type_)),
-        },
-        _ => unsupported(format!("it has {} metrics, not 1", metrics.len())),
-    }
-}
-
-/// The target of the metric; the count of ready pods is filled in while searching.
-fn goal(target: &MetricTarget) -> Result<Target, Mismatch> {
-    // The controller looks at averageValue first (horizontal.go, computeStatusForExternalMetric).
-    let (text, average) = match (&target.average_value, &target.value) {
-        (Some(text), _) => (&text.0, true),
-        (None, Some(text)) => (&text.0, false),
-        (None, None) => {
-            return Err(Mismatch::Unsupported { what: "its target has no value".into() });
-        }
-    };
-    match quantity::milli(text) {
-        Some(milli) if 0 < milli && average => Ok(Target::AverageValue(milli)),
-        Some(target_milli) if 0 < target_milli => Ok(Target::Value { target_milli, ready_pods: 0 }),
-        _ => Err(Mismatch::Unsupported { what: format!("its target {text:?} is not positive") }),
-    }
-}
-
-/// The metric's current value in the status, in thousandths, unless the last sync got none.
-fn current_value(status: &HorizontalPodAutoscalerStatus, target: Target) -> Option<i64> {
-    let unreadable = status
-        .conditions
-        .iter()
-        .flatten()
-        .any(|condition| condition.type_ == "ScalingActive" && condition.status == "False");
-    let metric = status.current_metrics.iter().flatten().next().filter(|_| !unreadable)?;
-    let current = &metric.external.as_ref()?.current;
-    let text = match target {
-        Target::AverageValue(_) => current.average_value.as_ref(),
-        Target::Value { .. } => current.value.as_ref(),
-    };
-    // At 0 replicas the controller shows what its division by 0 left in an int64.
-    quantity::milli(&text?.0).filter(|&milli| milli != i64::MIN && milli != i64::MAX)
+/// The inputs that may have decided at `base` replicas (or ready pods): those of each metric, where
+/// every other one can have asked for as many replicas at most.
+fn largest(
+    template: &Input,
+    readings: &[Reading],
+    base: i32,
+) -> impl Iterator<Item = (Input, &'static str)> {
+    let each: Vec<_> = readings.iter().map(|reading| inputs(template, reading, base)).collect();
+    let proposal = |input: &Input| propose(input).0;
+    let least = |inputs: &Vec<Input>| inputs.iter().map(proposal).min();
+    // None where this base cannot show the value of a metric.
+    let floor = each.iter().map(least).collect::<Option<Vec<_>>>();
+    let floor = floor.and_then(|least| least.into_iter().max());
+    let units = readings.iter().map(|reading| reading.unit);
+    let all = each.into_iter().zip(units);
+    all.flat_map(|(inputs, unit)| inputs.into_iter().map(move |input| (input, unit)))
+        .filter(move |(input, _)| floor.is_some_and(|floor| floor <= proposal(input)))
 }
 
 fn has_reason(status: &HorizontalPodAutoscalerStatus, type_: &str, reason: &str) -> bool {
@@ -187,12 +176,18 @@ fn bases(current: i32, max: i32) -> impl Iterator<Item = i32> {
     std::iter::once(current).chain(rest)
 }
 
-/// All inputs that show `value` in the status at `base` replicas (or ready pods), those with the
-/// roundest usage first: they read best, and one is as good as another.
-fn inputs(template: &Input, value: i64, base: i32) -> Vec<Input> {
-    let mut inputs: Vec<Input> = match template.target {
+/// All inputs that show the value of `reading` in the status at `base` replicas (or ready pods), those
+/// with the roundest usage first: they read best, and one is as good as another.
+fn inputs(template: &Input, reading: &Reading, base: i32) -> Vec<Input> {
+    let Reading { target, milli: value, .. } = *reading;
+    let mut inputs: Vec<Input> = match target {
         Target::AverageValue(_) => usages(value, base)
-            .map(|usage_milli| Input { usage_milli, status_replicas: base, ..template.clone() })
+            .map(|usage_milli| Input {
+                target,
+                usage_milli,
+                status_replicas: base,
+                ..template.clone()
+            })
             .collect(),
         Target::Value { target_milli, .. } => {
             let target = Target::Value { target_milli, ready_pods: base };
@@ -255,7 +250,7 @@ fn verdict(
 /// One line: `26 per s / 9 → ceil 2.89 = 3`.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Explanation { input, decision, unit } = self;
+        let Explanation { input, decision, unit, metrics } = self;
         let usage = decimal(float(input.usage_milli) / 1e3);
         match (decision.rule, input.target) {
             (Rule::NoMetricRead, _) => write!(f, "{} replicas now", input.spec_replicas)?,
@@ -289,6 +284,9 @@ impl fmt::Display for Explanation {
                 }
                 write!(f, " → ceil {} = {proposal}", decimal(unrounded(input)))?;
             }
+        }
+        if 1 < *metrics && decision.rule != Rule::NoMetricRead {
+            write!(f, ", the most of {metrics} metrics")?;
         }
         match decision.limited {
             Some(reason) => write!(f, ", limited to {} ({reason:?})", decision.desired),

@@ -11,6 +11,7 @@ use crate::oracle::{
 };
 
 mod behavior;
+mod metrics;
 
 use behavior::{as_the_apiserver_fills_it_in, with_behavior};
 

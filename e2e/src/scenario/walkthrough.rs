@@ -8,7 +8,7 @@ use crate::{
     nginx::Reading,
     observe::Observer,
     phase::Recorder,
-    scenario::{Held, Settings, apply_hpa, hold, judge, near, scale_down, scale_up},
+    scenario::{Held, SCALED, Settings, apply_hpa, hold, judge, near, scale_down, scale_up},
 };
 
 /// Load that is forgotten ends by itself: after what a run without a window needs at most, and the
@@ -28,7 +28,7 @@ pub(super) async fn run<C: Cluster>(
     settings: &Settings,
     recorder: &Recorder,
 ) -> anyhow::Result<()> {
-    recorder.phase("provider", cluster.install_provider()).await?;
+    recorder.phase("provider", cluster.install_provider(&[])).await?;
     recorder.phase("nginx", cluster.install_nginx()).await?;
     let observer = recorder
         .phase("HPA at rest", async {
@@ -52,7 +52,7 @@ pub(super) async fn run<C: Cluster>(
     recorder.phase("3 → 1", scale_down(cluster, &observer, recorder)).await?;
     judge_load(cluster, settings, recorder, &loaded)?;
     judge_value(recorder, &loaded)?;
-    judge(cluster, &observer, recorder).await
+    judge(cluster, &observer, recorder, SCALED).await
 }
 
 /// What was seen under load.

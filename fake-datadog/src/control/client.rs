@@ -68,6 +68,11 @@ impl Client {
         Ok(Self { http, base: url })
     }
 
+    /// Where the fake is.
+    pub fn url(&self) -> &Url {
+        &self.base
+    }
+
     /// Begins a scenario, in YAML or JSON. Submitted points and the log of requests stay.
     pub async fn set_scenario(&self, text: &str) -> Result<(), ClientError> {
         let (url, request) = self.request(&Method::PUT, "/fake/scenario");

@@ -31,6 +31,7 @@ use crate::{
             control_plane::probe::Prober,
             kubeconfig::{self, Credential, Server},
         },
+        plain_client,
     },
     pki::{Pair, Pki},
     ports::{Ports, Reservation},
@@ -262,7 +263,7 @@ async fn client(server: &Server, pair: &Pair) -> anyhow::Result<Client> {
         Config::from_custom_kubeconfig(document, &KubeConfigOptions::default()).await?;
     // The cluster is on loopback, whatever the proxy of this machine.
     config.proxy_url = None;
-    Client::try_from(config).context("cannot make a client of the cluster")
+    plain_client(config).context("cannot make a client of the cluster")
 }
 
 fn node() -> Node {

@@ -18,9 +18,13 @@ use crate::{
 const SERVICE_ACCOUNT: &str = "dca";
 
 /// Applies its objects, starts it and what leads to it, and registers it.
-pub(super) async fn install(cluster: &LocalCluster) -> anyhow::Result<()> {
+pub(super) async fn install(
+    cluster: &LocalCluster,
+    environment: &[(&str, &str)],
+) -> anyhow::Result<()> {
     let (provider_port, service_port) = (cluster.port().await?, cluster.port().await?);
-    let manifests = manifests(cluster, provider_port, service_port)?;
+    let mut manifests = manifests(cluster, provider_port, service_port)?;
+    provider::set_environment(&mut manifests, environment)?;
     let started = async {
         start(cluster, &manifests, provider_port).await?;
         let forward = Launch::new("forward", cluster.ours(HARNESS))
