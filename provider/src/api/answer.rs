@@ -165,7 +165,7 @@ fn refusal(outcome: &Outcome, ask: &Ask, entry: &Entry, now: Timestamp) -> Statu
 
 /// An age counts from our clock: where that is wrong, it is the cause.
 fn stale(ask: &Ask, entry: &Entry, clock: Option<String>, now: Timestamp) -> Status {
-    let age = seconds(entry.sample.map(|sample| sample.age(now)).unwrap_or_default());
+    let age = begun(entry.sample.map(|sample| sample.age(now)).unwrap_or_default());
     let limit = seconds(entry.age_limit);
     let clock = clock.map(|clock| format!("; {clock}")).unwrap_or_default();
     Status::unavailable(format!(
@@ -178,7 +178,7 @@ fn unavailable(cause: &str, ask: &Ask, entry: &Entry, now: Timestamp) -> Status 
     let sample = match entry.sample {
         None => "there is no sample".to_owned(),
         Some(sample) => {
-            let (age, limit) = (seconds(sample.age(now)), seconds(entry.age_limit));
+            let (age, limit) = (begun(sample.age(now)), seconds(entry.age_limit));
             format!("the last sample is {age} old, the limit is {limit}")
         }
     };
@@ -188,6 +188,11 @@ fn unavailable(cause: &str, ask: &Ask, entry: &Entry, now: Timestamp) -> Status 
 /// Whole seconds: `75s` is easier to compare with a limit than `1m 15s`.
 fn seconds(duration: Duration) -> String {
     format!("{}s", duration.as_secs())
+}
+
+/// Seconds that have begun: an age above the limit must not look equal to it.
+fn begun(age: Duration) -> String {
+    format!("{}s", age.as_millis().div_ceil(1000))
 }
 
 #[cfg(test)]

@@ -215,6 +215,13 @@ fn an_old_point_is_refused_with_its_age() {
 }
 
 #[test]
+fn an_age_just_above_the_limit_does_not_look_equal_to_it() {
+    let just_above = at(120) + Duration::from_millis(1);
+    let (_, message) = refused(entry(sample(1.0), Outcome::Sampled), just_above);
+    assert!(message.ends_with("is 121s old, the limit is 120s"), "{message}");
+}
+
+#[test]
 fn where_clocks_differ_an_old_point_says_so() {
     let clock_skew = Some(jiff::SignedDuration::from_secs(90));
     let asking = Arc::new(Asking { clock_skew, ..Asking::default() });
