@@ -343,7 +343,7 @@ impl Engine {
             window: reading.period,
         });
         let plan = Plan::new(wants, &self.settings, &self.asked, &self.apart(now), allowed);
-        self.plan = plan.after(&self.plan);
+        self.plan = plan.after(&self.plan, now);
         self.plans += 1;
         self.planned_at = Some(now);
         self.plan_is_old = false;

@@ -188,9 +188,10 @@ impl Plan {
         Some(batch)
     }
 
-    /// Keeps the pace of the plan before this one.
-    pub(super) fn after(mut self, before: &Self) -> Self {
-        self.last_sent = before.last_sent;
+    /// Keeps the pace of the plan before this one. The first begins with what was just asked at
+    /// once: spread over the next period, lest it all be due together at its end.
+    pub(super) fn after(mut self, before: &Self, now: Instant) -> Self {
+        self.last_sent = before.last_sent.or(Some(now));
         self
     }
 }
