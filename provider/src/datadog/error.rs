@@ -153,8 +153,9 @@ impl Error {
     }
 }
 
+/// "Within", since the text is still shown when a part of that time is over.
 fn reset_text(reset: Option<Duration>) -> String {
     reset.map_or_else(String::new, |reset| {
-        format!(", resets in {}", humantime::format_duration(reset))
+        format!(", resets within {}", humantime::format_duration(reset))
     })
 }

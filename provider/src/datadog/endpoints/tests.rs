@@ -118,7 +118,7 @@ fn a_lone_endpoint_is_never_skipped() {
     assert_eq!(order(&mut health, at(1)), [0]);
     let status = health[0].status("http://a".into(), false);
     assert_eq!(status.skipped_until, None);
-    let words = "Datadog's rate limit is used up (HTTP 429, resets in 50m)".to_owned();
+    let words = "Datadog's rate limit is used up (HTTP 429, resets within 50m)".to_owned();
     assert_eq!(status.last_failure, Some((at(0), words)));
 }
 
