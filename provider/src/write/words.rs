@@ -47,8 +47,8 @@ mod tests {
     fn ages_and_counts_are_no_news() {
         for (one, other) in [
             ("the last sample is 121s old, the limit", "the last sample is 7200s old, the limit"),
-            ("used up (HTTP 429, resets within 12s)", "used up (HTTP 429, resets in 1m 2s)"),
-            ("used up (HTTP 429, resets within 12s)", "used up (HTTP 429, resets in 1h)"),
+            ("used up (HTTP 429, resets within 12s)", "used up (HTTP 429, resets within 1m 2s)"),
+            ("used up (HTTP 429, resets within 12s)", "used up (HTTP 429, resets within 1h)"),
             ("Datadog answers HTTP 502: bad", "Datadog answers HTTP 500: bad"),
         ] {
             assert!(same(one, other), "{one} / {other}");
