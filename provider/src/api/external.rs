@@ -107,14 +107,24 @@ fn write(accepted: Accepted, value: ExternalMetricValue, namespace: &str) -> Res
 /// The selector; parameters that Kubernetes ignores for such a resource are ignored.
 fn read_parameters(parameters: &str) -> Result<crate::selector::Selector, Status> {
     let mut selector = String::new();
+    let (mut version, mut version_match) = (false, false);
     for (name, value) in url::form_urlencoded::parse(parameters.as_bytes()) {
         match name.as_ref() {
             "labelSelector" => selector = value.into_owned(),
             "watch" if matches!(value.as_ref(), "true" | "1") => {
                 return Err(Status::method_not_allowed("watch is not supported"));
             }
+            "resourceVersion" => version = !value.is_empty(),
+            "resourceVersionMatch" => version_match = !value.is_empty(),
             _ => {}
         }
+    }
+    if version_match && !version {
+        // The words of `k8s.io/apimachinery/pkg/apis/meta/internalversion/validation`.
+        return Err(Status::unprocessable(
+            "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: \
+             resourceVersionMatch is forbidden unless resourceVersion is provided",
+        ));
     }
     selector::parse(&selector).map_err(|error| Status::bad_request(error.to_string()))
 }

@@ -108,7 +108,7 @@ impl<'a> Clause<'a> {
 
     fn names(&self, subtype: &str) -> bool {
         match (self.main, self.subtype) {
-            ("*", "*") | ("application", "*") => true,
+            ("*" | "application", "*") => true,
             (main, own) => main == "application" && own == subtype,
         }
     }

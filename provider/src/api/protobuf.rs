@@ -21,7 +21,7 @@ pub trait Protobuf {
 
 impl Protobuf for ExternalMetricValueList {
     fn protobuf(&self) -> Vec<u8> {
-        let items = self.items().iter().map(Value::from).collect();
+        let items = self.items().iter().map(Item::from).collect();
         let list = List { metadata: ListMeta::default(), items };
         envelope(GROUP_VERSION, "ExternalMetricValueList", &list)
     }
@@ -98,11 +98,11 @@ struct List {
     #[prost(message, required, tag = "1")]
     metadata: ListMeta,
     #[prost(message, repeated, tag = "2")]
-    items: Vec<Value>,
+    items: Vec<Item>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Value {
+struct Item {
     #[prost(string, required, tag = "1")]
     metric_name: String,
     /// A map on the wire is a list of these, which Go sorts.
@@ -139,7 +139,7 @@ struct Quantity {
     string: String,
 }
 
-impl From<&ExternalMetricValue> for Value {
+impl From<&ExternalMetricValue> for Item {
     fn from(item: &ExternalMetricValue) -> Self {
         let labels = item.metric_labels.iter();
         Self {
@@ -173,7 +173,7 @@ mod tests {
         }
     }
 
-    /// What Go writes, by hand from `generated.proto` and the marshalling rules of gogo/protobuf.
+    /// What `k8s.io/apimachinery` and `k8s.io/metrics` 0.36.3 write.
     #[test]
     fn a_list_has_the_bytes_of_go() {
         let value: &[&[u8]] = &[
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn times_before_1970_survive() {
         let timestamp = Timestamp::from_second(-1).unwrap();
-        let value = Value::from(&ExternalMetricValue { timestamp, ..item() });
+        let value = Item::from(&ExternalMetricValue { timestamp, ..item() });
         assert_eq!(value.timestamp.seconds, -1);
     }
 }

@@ -78,17 +78,31 @@ impl Accepted {
 /// end.
 pub fn json(body: &impl Serialize, pretty: bool) -> Response {
     let written = if pretty {
-        serde_json::to_vec_pretty(body)
+        serde_json::to_string_pretty(body)
     } else {
-        serde_json::to_vec(body).map(|mut line| {
-            line.push(b'\n');
-            line
-        })
+        serde_json::to_string(body).map(|line| line + "\n")
     };
     match written {
-        Ok(bytes) => ([(CONTENT_TYPE, negotiate::JSON)], bytes).into_response(),
+        Ok(json) => ([(CONTENT_TYPE, negotiate::JSON)], escape(json)).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
+}
+
+/// As Go, which escapes what could end a script in a page; outside strings JSON has none of it.
+fn escape(json: String) -> String {
+    const ESCAPED: [(char, &str); 5] = [
+        ('<', r"\u003c"),
+        ('>', r"\u003e"),
+        ('&', r"\u0026"),
+        ('\u{2028}', r"\u2028"),
+        ('\u{2029}', r"\u2029"),
+    ];
+    ESCAPED.iter().fold(
+        json,
+        |text, (c, escaped)| {
+            if text.contains(*c) { text.replace(*c, escaped) } else { text }
+        },
+    )
 }
 
 /// Middleware around everything: each [`Status`] in the format that the client wants, and nothing

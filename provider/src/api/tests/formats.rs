@@ -39,6 +39,7 @@ async fn every_error_is_in_the_format_that_the_client_wants() {
         (&PATH.replace("depth", "typo"), 404),
         (&format!("{PATH}?labelSelector=a+b"), 400),
         (&format!("{PATH}?watch=true"), 405),
+        (&format!("{PATH}?resourceVersionMatch=Exact"), 422),
         (&PATH.replace("depth", "%ff"), 400),
     ] {
         let (code, content_type, body) = get(&fixture, path, PROTOBUF).await;
@@ -48,6 +49,8 @@ async fn every_error_is_in_the_format_that_the_client_wants() {
         assert_eq!((code, content_type.as_str()), (expected, JSON), "{path}");
         assert!(body.starts_with(br#"{"kind":"Status","apiVersion":"v1","#), "{path}");
     }
+    let ignored = format!("{PATH}?limit=5&continue=x&resourceVersionMatch=Exact&resourceVersion=1");
+    assert_eq!(get(&fixture, &ignored, JSON).await.0, 200);
     let status = Status::not_found("the server could not find the requested resource");
     let (_, _, body) = get(&fixture, "/typo", PROTOBUF).await;
     assert_eq!(body, status.protobuf());
@@ -101,6 +104,22 @@ async fn kubectl_gets_a_table() {
     assert!((65..120).contains(&seconds), "{age}");
     insta::assert_snapshot!(body.replace(&format!("\"{age}\""), "\"AGE\""), @r#"{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{},"columnDefinitions":[{"name":"Metric","type":"string","format":"name","description":"Name of the external metric, in its original case.","priority":0},{"name":"Labels","type":"string","format":"","description":"Labels that the selector fixes to one value.","priority":0},{"name":"Value","type":"string","format":"","description":"The value, a quantity.","priority":0},{"name":"Age","type":"string","format":"","description":"Time since the point that the value is of.","priority":0},{"name":"Window","type":"string","format":"","description":"Length of the bucket that the value stands for.","priority":0}],"rows":[{"cells":["Queue.Depth","queue=a","1500m","AGE","30s"],"object":{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"Queue.Depth","namespace":"default"}}}]}
 "#);
+}
+
+#[tokio::test]
+async fn what_go_escapes_in_json_is_escaped() {
+    let status = Status::bad_request("a<b>&\u{2028}\"é");
+    let (_, body) = status.into_response().into_parts();
+    let body = text(to_bytes(body, usize::MAX).await.unwrap().to_vec());
+    // As k8s.io/apimachinery 0.36.3 writes it.
+    assert_eq!(
+        body,
+        concat!(
+            r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","#,
+            r#""message":"a\u003cb\u003e\u0026\u2028\"é","reason":"BadRequest","code":400}"#,
+            "\n",
+        )
+    );
 }
 
 #[tokio::test]
