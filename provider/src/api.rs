@@ -1,7 +1,8 @@
 //! The API that kube-apiserver's aggregator, the HPA controller and kubectl talk to.
 //!
 //! [`answer`] decides (pure), [`external`] is the metric path, [`discovery`] and [`health`] are
-//! what surrounds it, [`selector`], [`status`] and [`wire`] are Kubernetes' formats.
+//! what surrounds it. [`selector`], [`status`], [`wire`], [`protobuf`] and [`table`] are Kubernetes'
+//! formats, [`negotiate`] chooses one of them and [`respond`] writes it.
 
 use std::sync::Arc;
 
@@ -25,8 +26,12 @@ pub mod answer;
 pub mod discovery;
 pub mod external;
 pub mod health;
+pub mod negotiate;
+pub mod protobuf;
+pub mod respond;
 pub mod selector;
 pub mod status;
+pub mod table;
 pub mod wire;
 
 /// All routes. `external` is `None` where the external metrics part is switched off: then there is
@@ -46,6 +51,7 @@ pub fn router(external: Option<Config>, readiness: Readiness, metrics: Arc<Metri
         .merge(probes)
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(respond::finish))
 }
 
 /// What the metric path needs.

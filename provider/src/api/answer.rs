@@ -72,7 +72,7 @@ fn item(
     Some(ExternalMetricValue {
         metric_name: wanted.name.clone(),
         metric_labels: key.selector.labels(),
-        timestamp: sample.at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        timestamp: sample.at,
         window: entry.rollup.map(|rollup| rollup.as_secs()),
         value: quantity::format(sample.value)?,
     })

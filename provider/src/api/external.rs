@@ -7,9 +7,9 @@ use std::{
 };
 
 use axum::{
-    Json, Router,
-    extract::{Path, RawQuery, State},
-    response::{IntoResponse, Response},
+    Router,
+    extract::{Path, RawQuery, State, rejection::PathRejection},
+    response::Response,
     routing::get,
 };
 use jiff::Timestamp;
@@ -19,9 +19,12 @@ use crate::{
     api::{
         Config,
         answer::{Answer, answer, not_asked_yet},
+        negotiate::{Accepted, Format, Tables},
+        respond::{self, Client},
         selector,
         status::Status,
-        wire::ExternalMetricValueList,
+        table::Table,
+        wire::{ExternalMetricValue, ExternalMetricValueList},
     },
     demand::MetricKey,
 };
@@ -70,13 +73,14 @@ pub(super) fn routes(external: External) -> Router {
 
 async fn metric(
     State(external): State<External>,
-    Path((namespace, metric)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     RawQuery(parameters): RawQuery,
-) -> Response {
-    let selector = match read_parameters(parameters.as_deref().unwrap_or_default()) {
-        Ok(selector) => selector,
-        Err(status) => return status.into_response(),
-    };
+    client: Client,
+) -> Result<Response, Status> {
+    let Path((namespace, metric)) = path.map_err(|error| Status::bad_request(error.body_text()))?;
+    // Before anything else, as Go's servers do: who cannot read the answer is told that.
+    let accepted = client.negotiate(Tables::Offered)?;
+    let selector = read_parameters(parameters.as_deref().unwrap_or_default())?;
     let key = MetricKey::new(&namespace, &metric, selector);
     let answer = match external.answer(&key) {
         Answer::NotAskedYet => external.first_answer(&key).await,
@@ -84,23 +88,43 @@ async fn metric(
     };
     tracing::debug!(metric = %key, ?answer, "metric asked for");
     match answer {
-        Answer::Value(value) => Json(ExternalMetricValueList::from(value)).into_response(),
-        Answer::NotAskedYet => not_asked_yet(&key).into_response(),
-        Answer::Refusal(status) => status.into_response(),
+        Answer::Value(value) => Ok(write(accepted, value, &namespace)),
+        Answer::NotAskedYet => Err(not_asked_yet(&key)),
+        Answer::Refusal(status) => Err(status),
+    }
+}
+
+fn write(accepted: Accepted, value: ExternalMetricValue, namespace: &str) -> Response {
+    match accepted.format {
+        Format::Table => {
+            let table = Table::of([&value], namespace, Timestamp::now());
+            respond::json(&table, accepted.pretty)
+        }
+        Format::Json | Format::Protobuf => accepted.write(&ExternalMetricValueList::from(value)),
     }
 }
 
 /// The selector; parameters that Kubernetes ignores for such a resource are ignored.
 fn read_parameters(parameters: &str) -> Result<crate::selector::Selector, Status> {
     let mut selector = String::new();
+    let (mut version, mut version_match) = (false, false);
     for (name, value) in url::form_urlencoded::parse(parameters.as_bytes()) {
         match name.as_ref() {
             "labelSelector" => selector = value.into_owned(),
             "watch" if matches!(value.as_ref(), "true" | "1") => {
                 return Err(Status::method_not_allowed("watch is not supported"));
             }
+            "resourceVersion" => version = !value.is_empty(),
+            "resourceVersionMatch" => version_match = !value.is_empty(),
             _ => {}
         }
+    }
+    if version_match && !version {
+        // The words of `k8s.io/apimachinery/pkg/apis/meta/internalversion/validation`.
+        return Err(Status::unprocessable(
+            "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: \
+             resourceVersionMatch is forbidden unless resourceVersion is provided",
+        ));
     }
     selector::parse(&selector).map_err(|error| Status::bad_request(error.to_string()))
 }

@@ -1,13 +1,16 @@
 //! `meta/v1 Status`, the body of every error of a Kubernetes API.
 
 use axum::{
-    Json,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use crate::api::{negotiate, respond};
 
 /// An error as Kubernetes' clients read it; the HPA controller shows `message` to the user.
+///
+/// As a response it carries itself along, and [`respond::finish`] writes it as the client wants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     code: StatusCode,
@@ -51,6 +54,19 @@ impl Status {
         }
     }
 
+    /// 406: none of the formats that there are will do.
+    pub fn not_acceptable() -> Self {
+        Self {
+            code: StatusCode::NOT_ACCEPTABLE,
+            reason: "NotAcceptable",
+            message: format!(
+                "only the following media types are accepted: {}, {}",
+                negotiate::JSON,
+                negotiate::PROTOBUF
+            ),
+        }
+    }
+
     /// 422: understood, and impossible as it is.
     pub fn unprocessable(message: impl Into<String>) -> Self {
         Self { code: StatusCode::UNPROCESSABLE_ENTITY, reason: "Invalid", message: message.into() }
@@ -70,14 +86,19 @@ impl Status {
         self.code
     }
 
+    /// What programs read.
+    pub fn reason(&self) -> &'static str {
+        self.reason
+    }
+
     /// What the user reads.
     pub fn message(&self) -> &str {
         &self.message
     }
 }
 
-impl IntoResponse for Status {
-    fn into_response(self) -> Response {
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let body = Body {
             kind: "Status",
             api_version: "v1",
@@ -87,6 +108,14 @@ impl IntoResponse for Status {
             reason: self.reason,
             code: self.code.as_u16(),
         };
-        (self.code, Json(body)).into_response()
+        body.serialize(serializer)
+    }
+}
+
+impl IntoResponse for Status {
+    fn into_response(self) -> Response {
+        let mut response = (self.code, respond::json(&self, false)).into_response();
+        response.extensions_mut().insert(self);
+        response
     }
 }

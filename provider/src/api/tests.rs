@@ -10,6 +10,8 @@ use crate::{
     testing,
 };
 
+mod formats;
+
 struct Fixture {
     router: Router,
     store: watch::Sender<Arc<Snapshot>>,
@@ -43,13 +45,19 @@ fn fresh(value: f64) -> Sample {
     Sample { value, at: Timestamp::now() }
 }
 
-async fn request(router: &Router, method: &str, path: &str) -> (u16, String) {
+async fn send(
+    router: &Router,
+    request: http::request::Builder,
+) -> (http::response::Parts, Vec<u8>) {
     use tower::ServiceExt;
-    let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-    let response = router.clone().oneshot(request).await.unwrap();
-    let code = response.status().as_u16();
-    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
-    (code, String::from_utf8(body.to_vec()).unwrap())
+    let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let (parts, body) = response.into_parts();
+    (parts, to_bytes(body, usize::MAX).await.unwrap().to_vec())
+}
+
+async fn request(router: &Router, method: &str, path: &str) -> (u16, String) {
+    let (parts, body) = send(router, Request::builder().method(method).uri(path)).await;
+    (parts.status.as_u16(), String::from_utf8(body).unwrap())
 }
 
 const PATH: &str = "/apis/external.metrics.k8s.io/v1beta1/namespaces/default/queue.depth";

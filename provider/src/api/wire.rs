@@ -1,10 +1,11 @@
-//! The JSON of `external.metrics.k8s.io/v1beta1`.
+//! The objects of `external.metrics.k8s.io/v1beta1` and their JSON.
 //!
 //! Field order and names of `k8s.io/metrics/pkg/apis/external_metrics/v1beta1/types.go`.
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 
 /// `group/version` of the API.
 pub const GROUP_VERSION: &str = "external.metrics.k8s.io/v1beta1";
@@ -28,8 +29,9 @@ pub struct ExternalMetricValue {
     pub metric_name: String,
     /// Labels that the selector fixes to one value.
     pub metric_labels: BTreeMap<String, String>,
-    /// The point's own time, RFC 3339 in UTC with whole seconds.
-    pub timestamp: String,
+    /// The point's own time; written in whole seconds.
+    #[serde(serialize_with = "whole_seconds")]
+    pub timestamp: Timestamp,
     /// The length of the bucket that the value stands for, seconds, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub window: Option<u64>,
@@ -46,4 +48,16 @@ impl From<ExternalMetricValue> for ExternalMetricValueList {
             items: [item],
         }
     }
+}
+
+impl ExternalMetricValueList {
+    /// The values.
+    pub fn items(&self) -> &[ExternalMetricValue] {
+        &self.items
+    }
+}
+
+/// RFC 3339 in UTC.
+fn whole_seconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&time.strftime("%Y-%m-%dT%H:%M:%SZ"))
 }
