@@ -1,7 +1,8 @@
 //! The API that kube-apiserver's aggregator, the HPA controller and kubectl talk to.
 //!
-//! [`answer`] decides (pure), [`external`] is the metric path, [`discovery`] and [`health`] are
-//! what surrounds it, [`selector`], [`status`] and [`wire`] are Kubernetes' formats.
+//! [`answer`] decides (pure), [`external`] is the metric path, `list` the one of all metrics;
+//! [`discovery`], [`openapi`] and [`health`] are what surrounds them, [`selector`], [`status`] and
+//! [`wire`] are Kubernetes' formats.
 
 use std::sync::Arc;
 
@@ -25,6 +26,8 @@ pub mod answer;
 pub mod discovery;
 pub mod external;
 pub mod health;
+mod list;
+pub mod openapi;
 pub mod selector;
 pub mod status;
 pub mod wire;
@@ -39,7 +42,10 @@ pub fn router(external: Option<Config>, readiness: Readiness, metrics: Arc<Metri
         .route("/readyz", get(health::ready).with_state(readiness))
         .merge(scrape);
     let api = match external {
-        Some(config) => discovery::routes().merge(external::routes(External::new(config))),
+        Some(config) => discovery::routes()
+            .merge(openapi::routes())
+            .merge(list::routes(config.store.clone()))
+            .merge(external::routes(External::new(config))),
         None => Router::new(),
     };
     api.layer(middleware::from_fn_with_state(metrics, count))

@@ -91,7 +91,7 @@ async fn metric(
 }
 
 /// The selector; parameters that Kubernetes ignores for such a resource are ignored.
-fn read_parameters(parameters: &str) -> Result<crate::selector::Selector, Status> {
+pub(super) fn read_parameters(parameters: &str) -> Result<crate::selector::Selector, Status> {
     let mut selector = String::new();
     for (name, value) in url::form_urlencoded::parse(parameters.as_bytes()) {
         match name.as_ref() {
