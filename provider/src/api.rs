@@ -1,8 +1,9 @@
 //! The API that kube-apiserver's aggregator, the HPA controller and kubectl talk to.
 //!
-//! [`answer`] decides (pure), [`external`] is the metric path, [`discovery`] and [`health`] are
-//! what surrounds it. [`selector`], [`status`], [`wire`], [`protobuf`] and [`table`] are Kubernetes'
-//! formats, [`negotiate`] chooses one of them and [`respond`] writes it.
+//! [`answer`] decides (pure), [`external`] is the metric path, `list` the one of all metrics;
+//! [`discovery`], [`openapi`] and [`health`] are what surrounds them. [`selector`], [`status`],
+//! [`wire`], [`protobuf`] and [`table`] are Kubernetes' formats, [`negotiate`] chooses one of them
+//! and [`respond`] writes it.
 
 use std::sync::Arc;
 
@@ -26,7 +27,9 @@ pub mod answer;
 pub mod discovery;
 pub mod external;
 pub mod health;
+mod list;
 pub mod negotiate;
+pub mod openapi;
 pub mod protobuf;
 pub mod respond;
 pub mod selector;
@@ -44,7 +47,10 @@ pub fn router(external: Option<Config>, readiness: Readiness, metrics: Arc<Metri
         .route("/readyz", get(health::ready).with_state(readiness))
         .merge(scrape);
     let api = match external {
-        Some(config) => discovery::routes().merge(external::routes(External::new(config))),
+        Some(config) => discovery::routes()
+            .merge(openapi::routes())
+            .merge(list::routes(config.store.clone()))
+            .merge(external::routes(External::new(config))),
         None => Router::new(),
     };
     api.layer(middleware::from_fn_with_state(metrics, count))

@@ -105,7 +105,7 @@ fn write(accepted: Accepted, value: ExternalMetricValue, namespace: &str) -> Res
 }
 
 /// The selector; parameters that Kubernetes ignores for such a resource are ignored.
-fn read_parameters(parameters: &str) -> Result<crate::selector::Selector, Status> {
+pub(super) fn read_parameters(parameters: &str) -> Result<crate::selector::Selector, Status> {
     let mut selector = String::new();
     let (mut version, mut version_match) = (false, false);
     for (name, value) in url::form_urlencoded::parse(parameters.as_bytes()) {

@@ -102,7 +102,7 @@ async fn errors_are_status_objects() {
         ("GET", "/apis/external.metrics.k8s.io/v1beta1/namespaces/default", 404),
         ("GET", "/apis/external.metrics.k8s.io/v1beta1/namespaces/default/a/b", 404),
         ("GET", "/apis/external.metrics.k8s.io/v1beta1/namespaces/default/other", 404),
-        ("GET", "/openapi/v2", 404),
+        ("GET", "/openapi/v4", 404),
         ("DELETE", PATH, 405),
         ("POST", "/apis/external.metrics.k8s.io/v1beta1", 405),
         ("GET", &format!("{PATH}?watch=true"), 405),
@@ -127,6 +127,28 @@ async fn discovery_lists_one_fixed_resource() {
         let json: serde_json::Value = serde_json::from_str(&body).unwrap();
         insta::assert_json_snapshot!(path.trim_matches('/').replace('/', "-"), json);
     }
+}
+
+#[tokio::test]
+async fn the_reserved_name_lists_the_namespace() {
+    let fixture = fixture(wanted("queue=a", fresh(1.5)));
+    let list = PATH.replace("queue.depth", "externalmetrics");
+    let (code, body) = request(&fixture.router, "GET", &list).await;
+    let one = request(&fixture.router, "GET", &format!("{PATH}?labelSelector=queue%3Da")).await;
+    assert_eq!((code, &body), (one.0, &one.1));
+    assert_eq!((code, request(&fixture.router, "DELETE", &list).await.0), (200, 405));
+    let (_, other) = request(&fixture.router, "GET", &list.replace("default", "other")).await;
+    assert!(other.ends_with(r#""items":[]}"#), "{other}");
+}
+
+#[tokio::test]
+async fn openapi_is_mounted() {
+    let fixture = fixture(Snapshot::default());
+    let document = "/openapi/v3/apis/external.metrics.k8s.io/v1beta1";
+    for path in ["/openapi/v2", "/openapi/v3", document] {
+        assert_eq!(request(&fixture.router, "GET", path).await.0, 200, "{path}");
+    }
+    assert_eq!(request(&fixture.router, "GET", "/openapi/v3/apis/apps/v1").await.0, 404);
 }
 
 #[tokio::test]

@@ -10,15 +10,15 @@ use serde::{Serialize, Serializer};
 /// `group/version` of the API.
 pub const GROUP_VERSION: &str = "external.metrics.k8s.io/v1beta1";
 
-/// The answer to a metric path. The HPA controller adds up the values of all items, so there is
-/// exactly one.
+/// The answer to a metric path, or the list of all metrics. The HPA controller adds up the values of
+/// all items, so in the answer to a metric path there is exactly one.
 #[derive(Debug, Serialize)]
 pub struct ExternalMetricValueList {
     kind: &'static str,
     #[serde(rename = "apiVersion")]
     api_version: &'static str,
     metadata: BTreeMap<String, String>,
-    items: [ExternalMetricValue; 1],
+    items: Vec<ExternalMetricValue>,
 }
 
 /// One value.
@@ -41,11 +41,17 @@ pub struct ExternalMetricValue {
 
 impl From<ExternalMetricValue> for ExternalMetricValueList {
     fn from(item: ExternalMetricValue) -> Self {
+        vec![item].into()
+    }
+}
+
+impl From<Vec<ExternalMetricValue>> for ExternalMetricValueList {
+    fn from(items: Vec<ExternalMetricValue>) -> Self {
         Self {
             kind: "ExternalMetricValueList",
             api_version: GROUP_VERSION,
             metadata: BTreeMap::new(),
-            items: [item],
+            items,
         }
     }
 }
