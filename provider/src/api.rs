@@ -30,11 +30,13 @@ pub mod health;
 mod list;
 pub mod negotiate;
 pub mod openapi;
+pub mod peer;
 pub mod protobuf;
 pub mod respond;
 pub mod selector;
 pub mod status;
 pub mod table;
+pub mod user;
 pub mod wire;
 
 /// All routes. `external` is `None` where the external metrics part is switched off: then there is
