@@ -12,6 +12,7 @@ use crate::{
     wait,
 };
 
+mod api;
 mod datadog_metric;
 mod describe;
 mod fallback;
@@ -58,11 +59,13 @@ pub enum Scenario {
     Fallback,
     /// A query of the user's own.
     DatadogMetric,
+    /// What clients see of the API.
+    Api,
 }
 
 impl Scenario {
     /// All of them, in the order of `list`.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Walkthrough,
         Self::WalkthroughScripted,
         Self::TwoMetrics,
@@ -74,6 +77,7 @@ impl Scenario {
         Self::StalePoints,
         Self::Fallback,
         Self::DatadogMetric,
+        Self::Api,
     ];
 
     /// The name on the command line.
@@ -90,6 +94,7 @@ impl Scenario {
             Self::StalePoints => "stale-points",
             Self::Fallback => "fallback",
             Self::DatadogMetric => "datadog-metric",
+            Self::Api => "api",
         }
     }
 
@@ -111,6 +116,7 @@ impl Scenario {
             Self::StalePoints => "Datadog's points are old: the HPA stays at 3 and says so",
             Self::Fallback => "Datadog answers 503: the HPA goes to the fallback that it declares",
             Self::DatadogMetric => "an HPA that refers to a DatadogMetric scales on its query",
+            Self::Api => "what kube-apiserver, kubectl and the HPA controller see of the API",
         }
     }
 
@@ -134,6 +140,7 @@ impl Scenario {
             Self::StalePoints => faults::stale_points(cluster, settings, recorder).await,
             Self::Fallback => fallback::run(cluster, settings, recorder).await,
             Self::DatadogMetric => datadog_metric::run(cluster, recorder).await,
+            Self::Api => api::run(cluster, recorder).await,
         }
     }
 }

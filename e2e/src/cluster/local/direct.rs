@@ -1,0 +1,102 @@
+//! One GET after the other, with the credentials and headers of a scenario's choice: kube's client
+//! hides too much of both.
+
+use std::{fs, path::Path, time::Duration};
+
+use anyhow::{Context, ensure};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Certificate, Identity, tls::TlsInfo};
+use url::Url;
+
+use crate::pki::Pair;
+
+/// No answer takes longer on loopback.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Whose certificates a server may have.
+#[derive(Debug, Clone, Copy)]
+pub enum Trust<'a> {
+    /// Anybody's.
+    Anybody,
+    /// That of these authorities, as PEM.
+    Authority(&'a [u8]),
+}
+
+/// A client of one server with one client certificate, or none.
+#[derive(Debug, Clone)]
+pub struct Direct {
+    url: Url,
+    http: reqwest::Client,
+}
+
+/// What the server said.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, byte for byte, if it is text.
+    pub body: String,
+    /// The certificate of the server, as DER.
+    pub certificate: Vec<u8>,
+}
+
+impl Direct {
+    /// A client of the server at `url`. Its connections are not kept: every request shakes hands anew.
+    pub fn new(url: &Url, trust: Trust<'_>, pair: Option<&Pair>) -> anyhow::Result<Self> {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .timeout(LIMIT)
+            .tls_info(true);
+        let client = match trust {
+            Trust::Anybody => client.tls_danger_accept_invalid_certs(true),
+            Trust::Authority(pem) => client.tls_certs_only(Certificate::from_pem_bundle(pem)?),
+        };
+        let client = match pair {
+            Some(pair) => client.identity(identity(pair)?),
+            None => client,
+        };
+        Ok(Self { url: url.clone(), http: client.build()? })
+    }
+
+    /// Asks for a path, with a query or without, as it is.
+    pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> anyhow::Result<Answer> {
+        let url = self.url.join(path)?;
+        ensure!(url.origin() == self.url.origin(), "{path} leads to another server");
+        let mut all = HeaderMap::new();
+        for (name, value) in headers {
+            all.append(HeaderName::try_from(*name)?, HeaderValue::try_from(*value)?);
+        }
+        let answer = self.http.get(url).headers(all).send().await?;
+        let info = answer.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
+        let certificate = info.unwrap_or_default().to_vec();
+        Ok(Answer {
+            status: answer.status().as_u16(),
+            headers: answer.headers().clone(),
+            certificate,
+            body: answer.text().await?,
+        })
+    }
+
+    /// As [`Direct::get`] with the token of somebody.
+    pub async fn get_as(&self, token: &str, path: &str) -> anyhow::Result<Answer> {
+        self.get(path, &[("authorization", &format!("Bearer {token}"))]).await
+    }
+}
+
+impl Answer {
+    /// The status and the body on one line.
+    pub fn describe(&self) -> String {
+        format!("{} {}", self.status, self.body.trim_end())
+    }
+}
+
+fn identity(pair: &Pair) -> anyhow::Result<Identity> {
+    let read = |path: &Path| {
+        fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let pem = [read(&pair.certificate)?, read(&pair.key)?].concat();
+    Ok(Identity::from_pem(&pem)?)
+}
