@@ -133,7 +133,11 @@ fn serving() -> Result<CertificateParams, Error> {
     server("kube-apiserver", &ips, &APISERVER_NAMES)
 }
 
-fn server(subject_name: &str, ips: &[Ipv4Addr], names: &[&str]) -> Result<CertificateParams, Error> {
+fn server(
+    subject_name: &str,
+    ips: &[Ipv4Addr],
+    names: &[&str],
+) -> Result<CertificateParams, Error> {
     let mut params = subject(subject_name, None);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     for ip in ips {

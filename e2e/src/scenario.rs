@@ -13,6 +13,9 @@ use crate::{
 };
 
 mod api;
+mod api_access;
+mod api_rotation;
+mod api_start;
 mod datadog_metric;
 mod describe;
 mod fallback;
@@ -20,6 +23,7 @@ mod faults;
 mod one_bad_query;
 mod rate_limited;
 mod stage;
+mod steady;
 mod two_metrics;
 mod typo;
 pub mod walkthrough;
@@ -61,11 +65,17 @@ pub enum Scenario {
     DatadogMetric,
     /// What clients see of the API.
     Api,
+    /// Who may read a metric at the provider's own port.
+    ApiAccess,
+    /// Certificates and authorities change while requests flow.
+    ApiRotation,
+    /// kube-apiserver is away when the provider starts, and for a while later.
+    ApiStart,
 }
 
 impl Scenario {
     /// All of them, in the order of `list`.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Walkthrough,
         Self::WalkthroughScripted,
         Self::TwoMetrics,
@@ -78,6 +88,9 @@ impl Scenario {
         Self::Fallback,
         Self::DatadogMetric,
         Self::Api,
+        Self::ApiAccess,
+        Self::ApiRotation,
+        Self::ApiStart,
     ];
 
     /// The name on the command line.
@@ -95,6 +108,9 @@ impl Scenario {
             Self::Fallback => "fallback",
             Self::DatadogMetric => "datadog-metric",
             Self::Api => "api",
+            Self::ApiAccess => "api-access",
+            Self::ApiRotation => "api-rotation",
+            Self::ApiStart => "api-start",
         }
     }
 
@@ -117,6 +133,9 @@ impl Scenario {
             Self::Fallback => "Datadog answers 503: the HPA goes to the fallback that it declares",
             Self::DatadogMetric => "an HPA that refers to a DatadogMetric scales on its query",
             Self::Api => "what kube-apiserver, kubectl and the HPA controller see of the API",
+            Self::ApiAccess => "who may read a metric at the provider's own port, and who may not",
+            Self::ApiRotation => "certificates and authorities change, and no request fails",
+            Self::ApiStart => "the provider starts before kube-apiserver, and outlives it",
         }
     }
 
@@ -141,6 +160,9 @@ impl Scenario {
             Self::Fallback => fallback::run(cluster, settings, recorder).await,
             Self::DatadogMetric => datadog_metric::run(cluster, recorder).await,
             Self::Api => api::run(cluster, recorder).await,
+            Self::ApiAccess => api_access::run(cluster, recorder).await,
+            Self::ApiRotation => api_rotation::run(cluster, recorder).await,
+            Self::ApiStart => api_start::run(cluster, recorder).await,
         }
     }
 }

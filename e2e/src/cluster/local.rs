@@ -39,6 +39,7 @@ pub mod control_plane;
 pub mod direct;
 pub mod kubeconfig;
 pub mod kubectl;
+pub mod log;
 pub mod provider;
 pub mod token;
 

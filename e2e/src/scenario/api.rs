@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
-use kube::Api;
-use serde_json::Value;
+use k8s_openapi::{ByteString, kube_aggregator::pkg::apis::apiregistration::v1::APIService};
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Value, json};
 
 use crate::{
     cluster::{
@@ -25,7 +28,7 @@ pub(super) const USERS: &str = "e2e/manifests/api-users.yaml";
 pub(super) const READER: &str = "reader";
 pub(super) const STRANGER: &str = "stranger";
 
-const API_SERVICE: &str = "v1beta1.external.metrics.k8s.io";
+pub(super) const API_SERVICE: &str = "v1beta1.external.metrics.k8s.io";
 const GROUP: &str = "external.metrics.k8s.io";
 const VERSION: &str = "v1beta1";
 const RESOURCE: &str = "externalmetrics";
@@ -40,8 +43,7 @@ const DISCOVERY: &str =
 pub(super) async fn run<C: Cluster>(cluster: &C, recorder: &Recorder) -> anyhow::Result<()> {
     let cluster = local(cluster)?;
     cluster.apply(USERS).await.context("users")?;
-    let environment = [("DD_LOG_LEVEL", "debug")];
-    recorder.phase("provider", cluster.install_provider(&environment)).await?;
+    recorder.phase("provider", cluster.install_provider(&[])).await?;
     let available = available(cluster).await;
     recorder.assertion("kube-apiserver finds the APIService available", available)?;
     recorder.phase("nginx", cluster.install_nginx()).await?;
@@ -76,6 +78,20 @@ pub(super) fn metric_path() -> String {
     format!("{}?labelSelector=kube_container_name%3Dnginx", path_of("default", METRIC))
 }
 
+/// From now on kube-apiserver wants a certificate of these authorities (PEM) of the provider; with none it
+/// takes any.
+pub(super) async fn trust_in_api_service(
+    cluster: &LocalCluster,
+    authorities: Option<&str>,
+) -> anyhow::Result<()> {
+    let bundle = authorities.map(|pem| ByteString(pem.as_bytes().to_vec()));
+    let spec = json!({"caBundle": bundle, "insecureSkipTLSVerify": authorities.is_none()});
+    let services = Api::<APIService>::all(cluster.client().clone());
+    let patch = Patch::Merge(json!({"spec": spec}));
+    services.patch(API_SERVICE, &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
 /// The aggregator's own words.
 async fn available(cluster: &LocalCluster) -> Result<String, String> {
     let services = Api::<APIService>::all(cluster.client().clone());
@@ -99,7 +115,7 @@ async fn looked_up(
 
 async fn discovery(admin: &Direct) -> anyhow::Result<Probe<String>> {
     let answer = admin.get("/apis", &[("accept", DISCOVERY)]).await?;
-    let document: Value = serde_json::from_str(&answer.body).context("/apis is no JSON")?;
+    let document: Value = serde_json::from_slice(&answer.body).context("/apis is no JSON")?;
     Ok(published(&document))
 }
 
@@ -128,15 +144,16 @@ fn published(document: &Value) -> Probe<String> {
 /// By the index, as client-go and `kubectl explain` do.
 async fn openapi(admin: &Direct) -> anyhow::Result<Probe<String>> {
     let index = admin.get("/openapi/v3", &[]).await?;
-    let index: Value = serde_json::from_str(&index.body).context("the index is no JSON")?;
+    let index: Value = serde_json::from_slice(&index.body).context("the index is no JSON")?;
     let entry = &index["paths"][format!("apis/{GROUP}/{VERSION}")];
     let Some(url) = entry["serverRelativeURL"].as_str() else {
         return Ok(Probe::NotYet("it is not in the index".to_owned()));
     };
     let answer = admin.get(url, &[("accept", "application/json")]).await?;
-    let document: Value = serde_json::from_str(&answer.body).context("it is no JSON")?;
+    let document: Value = serde_json::from_slice(&answer.body).context("it is no JSON")?;
     let schemas = document["components"]["schemas"].as_object();
-    let names: Vec<&str> = schemas.into_iter().flat_map(|it| it.keys()).map(String::as_str).collect();
+    let names: Vec<&str> =
+        schemas.into_iter().flat_map(|it| it.keys()).map(String::as_str).collect();
     let described = names.iter().any(|name| name.ends_with(".ExternalMetricValue"));
     let text = format!("{} schemas at {url}", names.len());
     Ok(if described { Probe::Ready(text) } else { Probe::NotYet(format!("{text}: {names:?}")) })
@@ -144,8 +161,6 @@ async fn openapi(admin: &Direct) -> anyhow::Result<Probe<String>> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn document(freshness: &str, resource: &str) -> Value {

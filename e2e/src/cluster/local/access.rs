@@ -12,8 +12,10 @@ use crate::{
         control_plane::ControlPlane,
         direct::{Direct, Trust},
         kubectl::Kubectl,
+        log::Log,
         token,
     },
+    load::Connections,
     pki::Pair,
 };
 
@@ -33,6 +35,24 @@ impl LocalCluster {
         self.plane.start_apiserver(&self.processes).await
     }
 
+    /// The log of kube-controller-manager from here on, which from here on is of this level.
+    pub async fn controller_manager_log_at(&self, level: u8) -> anyhow::Result<Log> {
+        let url = self.plane.controller_manager_url();
+        self.log_at("kube-controller-manager", url, level).await
+    }
+
+    /// The same of kube-apiserver.
+    pub async fn apiserver_log_at(&self, level: u8) -> anyhow::Result<Log> {
+        self.log_at("kube-apiserver", &self.plane.server().url, level).await
+    }
+
+    async fn log_at(&self, name: &str, url: &Url, level: u8) -> anyhow::Result<Log> {
+        let process = self.process(name).with_context(|| format!("{name} does not run"))?;
+        let log = Log::begin(process.log(), url, &self.plane.pki().admin).await?;
+        log.set_level(level).await?;
+        Ok(log)
+    }
+
     /// A path in the folder of the run, which is removed at its end.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
@@ -46,14 +66,14 @@ impl LocalCluster {
     /// Asks the provider itself, past kube-apiserver, with this client certificate; whatever certificate
     /// it has.
     pub fn provider_as(&self, pair: Option<&Pair>) -> anyhow::Result<Direct> {
-        Direct::new(self.provider_url()?, Trust::Anybody, pair)
+        Direct::new(self.provider_url()?, Trust::Anybody, pair, Connections::New)
     }
 
     /// Asks kube-apiserver with this client certificate.
     pub fn apiserver_as(&self, pair: Option<&Pair>) -> anyhow::Result<Direct> {
         let server = self.plane.server();
         let pem = std::fs::read(&server.ca).context("the authority's file")?;
-        Direct::new(&server.url, Trust::Authority(&pem), pair)
+        Direct::new(&server.url, Trust::Authority(&pem), pair, Connections::New)
     }
 
     /// A token of a service account in the namespace of the walkthrough; for kube-apiserver where no

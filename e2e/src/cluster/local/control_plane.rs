@@ -204,7 +204,11 @@ impl ControlPlane {
         const APISERVER_GRACE: Duration = Duration::from_millis(100);
         let stops = self.controllers.iter().map(|process| process.stop(GRACE));
         future::try_join_all(stops).await.context("cannot end the controllers")?;
-        self.apiserver.process().stop(APISERVER_GRACE).await.context("cannot end kube-apiserver")?;
+        self.apiserver
+            .process()
+            .stop(APISERVER_GRACE)
+            .await
+            .context("cannot end kube-apiserver")?;
         self.etcd.stop(GRACE).await.context("cannot end etcd")?;
         Ok(())
     }

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Identity, tls::TlsInfo};
 use url::Url;
 
-use crate::pki::Pair;
+use crate::{load::Connections, pki::Pair};
 
 /// No answer takes longer on loopback.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -36,20 +36,25 @@ pub struct Answer {
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, byte for byte, if it is text.
-    pub body: String,
+    /// The body, byte for byte.
+    pub body: Vec<u8>,
     /// The certificate of the server, as DER.
     pub certificate: Vec<u8>,
 }
 
 impl Direct {
-    /// A client of the server at `url`. Its connections are not kept: every request shakes hands anew.
-    pub fn new(url: &Url, trust: Trust<'_>, pair: Option<&Pair>) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .pool_max_idle_per_host(0)
-            .timeout(LIMIT)
-            .tls_info(true);
+    /// A client of the server at `url`.
+    pub fn new(
+        url: &Url,
+        trust: Trust<'_>,
+        pair: Option<&Pair>,
+        connections: Connections,
+    ) -> anyhow::Result<Self> {
+        let client = reqwest::Client::builder().no_proxy().timeout(LIMIT).tls_info(true);
+        let client = match connections {
+            Connections::Kept => client,
+            Connections::New => client.pool_max_idle_per_host(0),
+        };
         let client = match trust {
             Trust::Anybody => client.tls_danger_accept_invalid_certs(true),
             Trust::Authority(pem) => client.tls_certs_only(Certificate::from_pem_bundle(pem)?),
@@ -76,7 +81,7 @@ impl Direct {
             status: answer.status().as_u16(),
             headers: answer.headers().clone(),
             certificate,
-            body: answer.text().await?,
+            body: answer.bytes().await?.to_vec(),
         })
     }
 
@@ -89,14 +94,19 @@ impl Direct {
 impl Answer {
     /// The status and the body on one line.
     pub fn describe(&self) -> String {
-        format!("{} {}", self.status, self.body.trim_end())
+        format!("{} {}", self.status, self.text().trim_end())
+    }
+
+    /// The body, if it is text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
-fn identity(pair: &Pair) -> anyhow::Result<Identity> {
-    let read = |path: &Path| {
-        fs::read(path).with_context(|| format!("cannot read {}", path.display()))
-    };
+/// A pair as reqwest wants it.
+pub(super) fn identity(pair: &Pair) -> anyhow::Result<Identity> {
+    let read =
+        |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let pem = [read(&pair.certificate)?, read(&pair.key)?].concat();
     Ok(Identity::from_pem(&pem)?)
 }

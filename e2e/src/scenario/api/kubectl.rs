@@ -59,12 +59,14 @@ async fn forbidden(stranger: &Kubectl, recorder: &Recorder) -> anyhow::Result<()
     let path = metric_path();
     for arguments in [&["get", RESOURCE, "--namespace", "default"][..], &["get", "--raw", &path]] {
         let said = said(stranger, arguments).await?;
-        let user = format!("User \"system:serviceaccount:default:{STRANGER}\" cannot list resource");
+        let user =
+            format!("User \"system:serviceaccount:default:{STRANGER}\" cannot list resource");
         let refused = match said {
             Ok(out) => Err(format!("it is answered: {out}")),
             Err(err) => has_all(&err, &["Forbidden", &user]),
         };
-        recorder.assertion(format!("kubectl {} needs rights", arguments[..2].join(" ")), refused)?;
+        recorder
+            .assertion(format!("kubectl {} needs rights", arguments[..2].join(" ")), refused)?;
     }
     Ok(())
 }

@@ -4,9 +4,7 @@
 use url::Url;
 
 use crate::{
-    cluster::local::control_plane::Shared,
-    pki::FRONT_PROXY_NAME,
-    ports::Reservation,
+    cluster::local::control_plane::Shared, pki::FRONT_PROXY_NAME, ports::Reservation,
     process::Launch,
 };
 

@@ -22,11 +22,7 @@ impl ControlPlane {
     /// Starts kube-apiserver again as it was, on the same port, and waits until it is ready.
     pub async fn start_apiserver(&self, processes: &Processes) -> anyhow::Result<()> {
         let process = processes.spawn(self.apiserver.launch.clone())?;
-        self.apiserver
-            .process
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone_from(&process);
+        self.apiserver.process.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&process);
         let prober = Prober::new(&self.pki.ca)?;
         let readyz = self.server.url.join("readyz")?;
         ready(&process, || prober.ok(&readyz)).await?;
