@@ -19,7 +19,7 @@ use crate::{
     api::{
         Config,
         answer::{Answer, answer, not_asked_yet},
-        negotiate::{Accepted, Format, Tables},
+        negotiate::{Accepted, Format, VALUES},
         respond::{self, Client},
         selector,
         status::Status,
@@ -79,7 +79,7 @@ async fn metric(
 ) -> Result<Response, Status> {
     let Path((namespace, metric)) = path.map_err(|error| Status::bad_request(error.body_text()))?;
     // Before anything else, as Go's servers do: who cannot read the answer is told that.
-    let accepted = client.negotiate(Tables::Offered)?;
+    let accepted = client.negotiate(VALUES)?;
     let selector = read_parameters(parameters.as_deref().unwrap_or_default())?;
     let key = MetricKey::new(&namespace, &metric, selector);
     let answer = match external.answer(&key) {
@@ -88,20 +88,23 @@ async fn metric(
     };
     tracing::debug!(metric = %key, ?answer, "metric asked for");
     match answer {
-        Answer::Value(value) => Ok(write(accepted, value, &namespace)),
+        Answer::Value(value) => Ok(write(accepted, vec![(namespace, value)], Timestamp::now())),
         Answer::NotAskedYet => Err(not_asked_yet(&key)),
         Answer::Refusal(status) => Err(status),
     }
 }
 
-fn write(accepted: Accepted, value: ExternalMetricValue, namespace: &str) -> Response {
-    match accepted.format {
-        Format::Table => {
-            let table = Table::of([&value], namespace, Timestamp::now());
-            respond::json(&table, accepted.pretty)
-        }
-        Format::Json | Format::Protobuf => accepted.write(&ExternalMetricValueList::from(value)),
+/// Values, each with its namespace.
+pub(super) fn write(
+    accepted: Accepted,
+    items: Vec<(String, ExternalMetricValue)>,
+    now: Timestamp,
+) -> Response {
+    if accepted.format == Format::Table {
+        return respond::json(&Table::of(&items, now), accepted.pretty);
     }
+    let values: Vec<_> = items.into_iter().map(|(_, value)| value).collect();
+    accepted.write(&ExternalMetricValueList::from(values))
 }
 
 /// The selector; parameters that Kubernetes ignores for such a resource are ignored.

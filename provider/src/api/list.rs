@@ -1,13 +1,16 @@
-//! `GET /apis/external.metrics.k8s.io/v1beta1/namespaces/{namespace}/externalmetrics`: every metric
-//! of the namespace that has a value. The name is reserved for this.
+//! `externalmetrics`, the reserved name: every metric of a namespace, or of all of them, that has a
+//! value.
+//!
+//! - `GET /apis/external.metrics.k8s.io/v1beta1/namespaces/{namespace}/externalmetrics`
+//! - the same with `/{metric}` at its end: the values of that name, one for each selector
+//! - `GET /apis/external.metrics.k8s.io/v1beta1/externalmetrics`
 
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
-    extract::{Path, RawQuery, State},
-    http::HeaderMap,
-    response::{IntoResponse, Response},
+    Router,
+    extract::{Path, RawQuery, State, rejection::PathRejection},
+    response::Response,
     routing::get,
 };
 use jiff::Timestamp;
@@ -16,11 +19,13 @@ use tokio::sync::watch;
 use crate::{
     api::{
         answer::{Answer, answer},
-        discovery::accept,
-        external::read_parameters,
+        external::{read_parameters, write},
+        negotiate::{Accepted, Format, VALUES},
+        respond::Client,
         status::Status,
-        wire::{ExternalMetricValue, ExternalMetricValueList},
+        wire::{ExternalMetricValue, GROUP},
     },
+    demand::MetricKey,
     store::Snapshot,
 };
 
@@ -28,57 +33,104 @@ const NAME: &str = "externalmetrics";
 
 type Store = watch::Receiver<Arc<Snapshot>>;
 
+/// Namespace and value.
+type Item = (String, ExternalMetricValue);
+
 pub(super) fn routes(store: Store) -> Router {
-    let path = "/apis/external.metrics.k8s.io/v1beta1/namespaces/{namespace}/externalmetrics";
-    Router::new().route(path, get(list)).with_state(store)
+    Router::new()
+        .route("/apis/external.metrics.k8s.io/v1beta1/externalmetrics", get(everywhere))
+        .route(
+            "/apis/external.metrics.k8s.io/v1beta1/namespaces/{namespace}/externalmetrics",
+            get(namespaced),
+        )
+        .route(
+            "/apis/external.metrics.k8s.io/v1beta1/namespaces/{namespace}/externalmetrics/{metric}",
+            get(named),
+        )
+        .with_state(store)
 }
 
-async fn list(
+async fn everywhere(
     State(store): State<Store>,
-    Path(namespace): Path<String>,
+    query: RawQuery,
+    client: Client,
+) -> Result<Response, Status> {
+    let (accepted, items, now) = list(&store, query, &client, |_| true)?;
+    Ok(write(accepted, items, now))
+}
+
+async fn namespaced(
+    State(store): State<Store>,
+    path: Result<Path<String>, PathRejection>,
+    query: RawQuery,
+    client: Client,
+) -> Result<Response, Status> {
+    let Path(namespace) = path.map_err(|error| Status::bad_request(error.body_text()))?;
+    let of_namespace = |key: &MetricKey| key.namespace == namespace;
+    let (accepted, items, now) = list(&store, query, &client, of_namespace)?;
+    Ok(write(accepted, items, now))
+}
+
+async fn named(
+    State(store): State<Store>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    query: RawQuery,
+    client: Client,
+) -> Result<Response, Status> {
+    let Path((namespace, metric)) = path.map_err(|error| Status::bad_request(error.body_text()))?;
+    let name = metric.to_lowercase();
+    let of_name = |key: &MetricKey| key.namespace == namespace && key.metric == name;
+    let (accepted, items, now) = list(&store, query, &client, of_name)?;
+    if items.is_empty() {
+        // kube-apiserver's words, and why a metric that is wanted may be missing.
+        let message = format!("{NAME}.{GROUP} \"{metric}\" not found, or it has no value");
+        return Err(Status::not_found(message));
+    }
+    Ok(write(accepted, items, now))
+}
+
+fn list(
+    store: &Store,
     RawQuery(parameters): RawQuery,
-    headers: HeaderMap,
-) -> Response {
-    match read_parameters(parameters.as_deref().unwrap_or_default()) {
-        Err(status) => return status.into_response(),
-        Ok(selector) if !selector.is_empty() => {
-            let message = format!("{NAME} is the list of all metrics, it takes no labelSelector");
-            return Status::bad_request(message).into_response();
-        }
-        Ok(_) => {}
+    client: &Client,
+    wanted: impl Fn(&MetricKey) -> bool,
+) -> Result<(Accepted, Vec<Item>, Timestamp), Status> {
+    let accepted = client.negotiate(VALUES)?;
+    let selector = read_parameters(parameters.as_deref().unwrap_or_default())?;
+    if !selector.is_empty() {
+        let message = format!("{NAME} is the list of all metrics, it takes no labelSelector");
+        return Err(Status::bad_request(message));
     }
     // The HPA controller adds up what it gets, and it may ask before the demand tells of an HPA that
-    // wants a metric of the reserved name. It accepts protobuf, as nobody does who reads lists.
-    let protobuf = "vnd.kubernetes.protobuf";
-    if accept::ranges(&headers).iter().any(|range| range.names_application(protobuf)) {
-        return reserved().into_response();
+    // wants a metric of the reserved name. It prefers protobuf, as nobody does who reads lists.
+    if accepted.format == Format::Protobuf {
+        return Err(reserved());
     }
+    let now = Timestamp::now();
     let snapshot = store.borrow().clone();
-    match items(&namespace, &snapshot, Timestamp::now()) {
-        Ok(items) => Json(ExternalMetricValueList::from(items)).into_response(),
-        Err(status) => status.into_response(),
-    }
+    Ok((accepted, items(&snapshot, wanted, now)?, now))
 }
 
-/// The values in the order of their keys. Nothing where an autoscaler of the namespace wants a
-/// metric of the reserved name: it would be scaled by the sum of all.
+/// The values in the order of their keys. Nothing where an autoscaler wants a metric of the reserved
+/// name there: it would be scaled by the sum of all.
 fn items(
-    namespace: &str,
     snapshot: &Snapshot,
+    wanted: impl Fn(&MetricKey) -> bool,
     now: Timestamp,
-) -> Result<Vec<ExternalMetricValue>, Status> {
+) -> Result<Vec<Item>, Status> {
     if !snapshot.ready {
         return Err(Status::unavailable("the provider has not read the cluster's HPAs yet"));
     }
-    if snapshot.selectors_of(namespace, NAME).next().is_some() {
-        return Err(reserved());
+    let mut items = Vec::new();
+    for key in snapshot.iter().map(|(key, ..)| key).filter(|key| wanted(key)) {
+        if key.metric == NAME {
+            return Err(reserved());
+        }
+        if let Answer::Value(value) = answer(key, snapshot, now) {
+            items.push((key.namespace.clone(), value));
+        }
     }
-    let keys = snapshot.iter().map(|(key, ..)| key).filter(|key| key.namespace == namespace);
-    let values = keys.filter_map(|key| match answer(key, snapshot, now) {
-        Answer::Value(value) => Some(value),
-        Answer::NotAskedYet | Answer::Refusal(_) => None,
-    });
-    Ok(values.collect())
+    Ok(items)
 }
 
 fn reserved() -> Status {

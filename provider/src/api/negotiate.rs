@@ -18,16 +18,14 @@ pub enum Format {
     Protobuf,
     /// A `meta.k8s.io/v1` Table of the object, in JSON.
     Table,
+    /// All groups at once, `apidiscovery.k8s.io/v2`, in JSON.
+    AggregatedDiscovery,
 }
 
-/// Whether the object can be had as a Table; an error never can.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tables {
-    /// It can.
-    Offered,
-    /// Clauses that ask for a Table are skipped.
-    None,
-}
+/// The formats of a metric's value and of lists of them.
+pub const VALUES: &[Format] = &[Format::Json, Format::Protobuf, Format::Table];
+/// The formats of what has no columns: errors for one.
+pub const PLAIN: &[Format] = &[Format::Json, Format::Protobuf];
 
 /// What a client gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +40,9 @@ pub struct Accepted {
 const SERVED: [(&str, Format); 2] =
     [("json", Format::Json), ("vnd.kubernetes.protobuf", Format::Protobuf)];
 
-/// The format for the header `Accept`, or nothing where none will do. An empty header, which is
-/// what a missing one counts as, means JSON.
-pub fn negotiate(accept: &str, tables: Tables) -> Option<Accepted> {
+/// The format among those `offered` for the header `Accept`, or nothing where none will do. An empty
+/// header, which is what a missing one counts as, means JSON.
+pub fn negotiate(accept: &str, offered: &[Format]) -> Option<Accepted> {
     if accept.is_empty() {
         return Some(Accepted { format: Format::Json, pretty: false });
     }
@@ -57,7 +55,7 @@ pub fn negotiate(accept: &str, tables: Tables) -> Option<Accepted> {
         served
             .iter()
             .filter(|(subtype, _, rejected)| !rejected && clause.names(subtype))
-            .find_map(|(_, format, _)| clause.accept(*format, tables))
+            .find_map(|(_, format, _)| clause.accept(*format, offered))
     })
 }
 
@@ -113,9 +111,9 @@ impl<'a> Clause<'a> {
         }
     }
 
-    /// What the parameters make of `format`, unless they ask for what cannot be had. Those that
+    /// What the parameters make of `format`, unless they ask for what is not offered. Those that
     /// are not known are ignored.
-    fn accept(&self, format: Format, tables: Tables) -> Option<Accepted> {
+    fn accept(&self, format: Format, offered: &[Format]) -> Option<Accepted> {
         let asked = |name: &str| {
             let mut values = self.parameters.iter().rev().filter(|(other, _)| *other == name);
             values.next().map(|(_, value)| *value)
@@ -129,13 +127,20 @@ impl<'a> Clause<'a> {
         }
         let format = match (asked("as"), asked("g"), asked("v")) {
             (None, None, None) => format,
-            (Some("Table"), Some("meta.k8s.io"), Some("v1"))
-                if format == Format::Json && tables == Tables::Offered =>
-            {
+            (Some("Table"), Some("meta.k8s.io"), Some("v1")) if format == Format::Json => {
                 Format::Table
+            }
+            // v2beta1 is gone from Kubernetes, and every version since 1.30 asks for v2.
+            (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some("v2"))
+                if format == Format::Json =>
+            {
+                Format::AggregatedDiscovery
             }
             _ => return None,
         };
+        if !offered.contains(&format) {
+            return None;
+        }
         Some(Accepted { format, pretty: asked("pretty") == Some("1") })
     }
 }

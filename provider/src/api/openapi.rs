@@ -13,14 +13,16 @@ use axum::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::api::{discovery::accept, discovery::document::Document, wire::GROUP_VERSION};
+use crate::api::{
+    discovery::document::Document, negotiate::Format, respond::Client, wire::GROUP_VERSION,
+};
 
 mod spec;
 
 /// `GET /openapi/v2`, `/openapi/v3` and the one document that the last one's index names.
 pub fn routes() -> Router {
     Router::new()
-        .route("/openapi/v2", get(async |headers: HeaderMap| negotiated(&V2, &headers)))
+        .route("/openapi/v2", get(v2))
         // The index is JSON whatever the client accepts, as kube-apiserver's.
         .route("/openapi/v3", get(async |headers: HeaderMap| INDEX.answer(&headers)))
         .route("/openapi/v3/apis/external.metrics.k8s.io/v1beta1", get(v3))
@@ -41,13 +43,17 @@ fn v3_url() -> String {
     format!("/openapi/v3/apis/{GROUP_VERSION}?hash={}", V3.hash())
 }
 
+async fn v2(client: Client, headers: HeaderMap) -> Response {
+    negotiated(&V2, &client, &headers)
+}
+
 /// With the right hash the document may be kept for ever, with a wrong one its place is another.
-async fn v3(headers: HeaderMap, RawQuery(parameters): RawQuery) -> Response {
+async fn v3(client: Client, headers: HeaderMap, RawQuery(parameters): RawQuery) -> Response {
     let parameters = parameters.unwrap_or_default();
     let hash = url::form_urlencoded::parse(parameters.as_bytes())
         .find(|(name, value)| name == "hash" && !value.is_empty())
         .map(|(_, value)| value);
-    let mut answer = negotiated(&V3, &headers);
+    let mut answer = negotiated(&V3, &client, &headers);
     let Some(hash) = hash.filter(|_| answer.status() != StatusCode::NOT_ACCEPTABLE) else {
         return answer;
     };
@@ -63,8 +69,8 @@ async fn v3(headers: HeaderMap, RawQuery(parameters): RawQuery) -> Response {
     answer
 }
 
-fn negotiated(document: &Document, headers: &HeaderMap) -> Response {
-    if accept::ranges(headers).iter().any(|range| range.has_application("json")) {
+fn negotiated(document: &Document, client: &Client, headers: &HeaderMap) -> Response {
+    if client.negotiate(&[Format::Json]).is_ok() {
         return document.answer(headers);
     }
     // Without a body, as kube-apiserver.

@@ -5,6 +5,7 @@
 //! where Go writes them even if they are empty, so that the bytes are the same.
 
 use prost::Message;
+use serde::Serialize;
 
 use crate::api::{
     status::Status,
@@ -37,6 +38,25 @@ impl Protobuf for Status {
             code: i32::from(self.code().as_u16()),
         };
         envelope("v1", "Status", &status)
+    }
+}
+
+/// An object whose JSON and protobuf come from one description of its fields.
+#[derive(Debug, Serialize)]
+pub struct Typed<T> {
+    /// `APIGroup` for one.
+    pub kind: &'static str,
+    /// `group/version` that the kind is of.
+    #[serde(rename = "apiVersion")]
+    pub api_version: &'static str,
+    /// The fields.
+    #[serde(flatten)]
+    pub object: T,
+}
+
+impl<T: Message> Protobuf for Typed<T> {
+    fn protobuf(&self) -> Vec<u8> {
+        envelope(self.api_version, self.kind, &self.object)
     }
 }
 

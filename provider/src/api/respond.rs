@@ -15,7 +15,7 @@ use axum::{
 use serde::Serialize;
 
 use crate::api::{
-    negotiate::{self, Accepted, Format, Tables, negotiate},
+    negotiate::{self, Accepted, Format, PLAIN, negotiate},
     protobuf::Protobuf,
     status::Status,
 };
@@ -39,16 +39,21 @@ impl Client {
     }
 
     /// The format for an object, or the 406 that says what there is.
-    pub fn negotiate(&self, tables: Tables) -> Result<Accepted, Status> {
+    pub fn negotiate(&self, offered: &[Format]) -> Result<Accepted, Status> {
         let Accepted { format, pretty } =
-            negotiate(&self.accept, tables).ok_or_else(Status::not_acceptable)?;
+            negotiate(&self.accept, offered).ok_or_else(Status::not_acceptable)?;
         Ok(Accepted { format, pretty: pretty || self.pretty })
+    }
+
+    /// `object`, which has no columns, in the format that the client wants.
+    pub fn answer(&self, object: &(impl Protobuf + Serialize)) -> Result<Response, Status> {
+        Ok(self.negotiate(PLAIN)?.write(object))
     }
 
     /// An error in the format that the client wants. Where none will do it is indented JSON: an
     /// error must not hide behind another one.
     fn refuse(&self, status: &Status) -> Response {
-        let accepted = self.negotiate(Tables::None);
+        let accepted = self.negotiate(PLAIN);
         let accepted = accepted.unwrap_or(Accepted { format: Format::Json, pretty: true });
         (status.code(), accepted.write(status)).into_response()
     }
@@ -69,7 +74,7 @@ impl Accepted {
             Format::Protobuf => {
                 ([(CONTENT_TYPE, negotiate::PROTOBUF)], object.protobuf()).into_response()
             }
-            Format::Json | Format::Table => json(object, self.pretty),
+            Format::Json | Format::Table | Format::AggregatedDiscovery => json(object, self.pretty),
         }
     }
 }

@@ -65,18 +65,14 @@ const fn column(name: &'static str, format: &'static str, description: &'static 
 }
 
 impl Table {
-    /// The metrics of `namespace`, one a row, with their ages at `now`.
-    pub fn of<'a>(
-        items: impl IntoIterator<Item = &'a ExternalMetricValue>,
-        namespace: &str,
-        now: Timestamp,
-    ) -> Self {
+    /// Metrics with their namespaces, one a row, and their ages at `now`.
+    pub fn of(items: &[(String, ExternalMetricValue)], now: Timestamp) -> Self {
         Self {
             kind: "Table",
             api_version: API_VERSION,
             metadata: BTreeMap::new(),
             column_definitions: COLUMNS,
-            rows: items.into_iter().map(|item| row(item, namespace, now)).collect(),
+            rows: items.iter().map(|(namespace, item)| row(item, namespace, now)).collect(),
         }
     }
 }

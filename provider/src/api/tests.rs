@@ -138,7 +138,16 @@ async fn the_reserved_name_lists_the_namespace() {
     assert_eq!((code, &body), (one.0, &one.1));
     assert_eq!((code, request(&fixture.router, "DELETE", &list).await.0), (200, 405));
     let (_, other) = request(&fixture.router, "GET", &list.replace("default", "other")).await;
-    assert!(other.ends_with(r#""items":[]}"#), "{other}");
+    assert!(other.ends_with("\"items\":[]}\n"), "{other}");
+    let all = "/apis/external.metrics.k8s.io/v1beta1/externalmetrics";
+    assert_eq!(request(&fixture.router, "GET", all).await, one);
+    let named = format!("{list}/Queue.Depth");
+    assert_eq!(request(&fixture.router, "GET", &named).await, one);
+    let (code, typo) = request(&fixture.router, "GET", &format!("{list}/typo")).await;
+    assert_eq!(code, 404);
+    let message =
+        r#""externalmetrics.external.metrics.k8s.io \"typo\" not found, or it has no value""#;
+    assert!(typo.contains(message), "{typo}");
 }
 
 #[tokio::test]

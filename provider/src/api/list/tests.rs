@@ -31,8 +31,8 @@ fn snapshot(metrics: &[(&str, &str, Option<f64>)]) -> Snapshot {
 }
 
 fn listed(namespace: &str, snapshot: &Snapshot) -> Result<Vec<(String, String)>, Status> {
-    let items = items(namespace, snapshot, now())?;
-    Ok(items.into_iter().map(|item| (item.metric_name, item.value)).collect())
+    let items = items(snapshot, |key| key.namespace == namespace, now())?;
+    Ok(items.into_iter().map(|(_, item)| (item.metric_name, item.value)).collect())
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn what_has_a_value_in_the_namespace_is_listed() {
     assert_eq!(listed("none", &snapshot).unwrap(), []);
     // Their limit is 120 s.
     let later = now() + jiff::SignedDuration::from_secs(121);
-    assert_eq!(items("a", &snapshot, later).unwrap(), []);
+    assert_eq!(items(&snapshot, |_| true, later).unwrap(), []);
 }
 
 #[test]

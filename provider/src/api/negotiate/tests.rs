@@ -6,7 +6,7 @@ const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 
 #[track_caller]
 fn check(accept: &str, expected: impl Into<Option<Format>>) {
-    let got = negotiate(accept, Tables::Offered).map(|accepted| accepted.format);
+    let got = negotiate(accept, VALUES).map(|accepted| accepted.format);
     assert_eq!(got, expected.into(), "{accept:?}");
 }
 
@@ -62,7 +62,7 @@ fn clauses_that_ask_for_what_cannot_be_had_are_skipped() {
     check("application/json;sv=v1", None);
     check("*/*;as=Table;g=meta.k8s.io;v=v1", Format::Table);
     check("application/json;charset=utf-8;sv=;profile=x", Format::Json);
-    let errors = |accept| negotiate(accept, Tables::None).map(|accepted| accepted.format);
+    let errors = |accept| negotiate(accept, PLAIN).map(|accepted| accepted.format);
     assert_eq!(errors(TABLE), None);
     assert_eq!(errors(&format!("{TABLE},application/json")), Some(Format::Json));
 }
@@ -82,7 +82,7 @@ fn what_cannot_be_read_is_left_out() {
 #[test]
 fn pretty_comes_from_the_clause_the_parameter_or_the_program() {
     for (accept, pretty) in [("application/json;pretty=1", true), ("*/*;pretty=0", false)] {
-        assert_eq!(negotiate(accept, Tables::None).unwrap().pretty, pretty, "{accept}");
+        assert_eq!(negotiate(accept, PLAIN).unwrap().pretty, pretty, "{accept}");
     }
     for (query, user_agent, expected) in [
         ("", "curl/8.5.0", true),
@@ -104,7 +104,7 @@ proptest! {
     fn property_test_no_header_panics(
         accept in "\\PC{0,40}|[*/;,=. aq0-9]{0,40}|(application/(json|\\*)(;(q|as|g|v)=[a-z0-9.]{0,4}){0,3},?){0,4}",
     ) {
-        negotiate(&accept, Tables::Offered);
+        negotiate(&accept, VALUES);
         wants_pretty(&accept, &accept);
     }
 
@@ -114,8 +114,8 @@ proptest! {
         other in "[a-z]{1,8}/[a-z]{1,8}(;q=0\\.[0-9])?",
     ) {
         prop_assume!(!other.starts_with("application"));
-        let alone = negotiate(&accept, Tables::Offered);
-        prop_assert_eq!(negotiate(&format!("{other},{accept}"), Tables::Offered), alone);
-        prop_assert_eq!(negotiate(&format!("{accept}, {other}"), Tables::Offered), alone);
+        let alone = negotiate(&accept, VALUES);
+        prop_assert_eq!(negotiate(&format!("{other},{accept}"), VALUES), alone);
+        prop_assert_eq!(negotiate(&format!("{accept}, {other}"), VALUES), alone);
     }
 }
