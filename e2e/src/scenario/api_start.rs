@@ -22,8 +22,9 @@ use crate::{
     wait::{self, Probe},
 };
 
-/// How long kube-apiserver is away: long enough for the provider to have tried more than once.
-const AWAY: Duration = Duration::from_secs(3);
+/// How long the provider is alone: long enough to have tried more than once. Not longer: the HPA controller
+/// waits longer and longer itself before it watches again.
+const ALONE: Duration = Duration::from_secs(2);
 /// How long the provider may take to answer anything at all.
 const ALIVE_WITHIN: Duration = Duration::from_secs(20);
 /// How long it may take to have read the cluster, and to be found.
@@ -69,7 +70,7 @@ async fn alone(provider: &Provider, recorder: &Recorder) -> anyhow::Result<()> {
     let looked = looked.await.map_err(|timeout| timeout.to_string());
     let text = |_| format!("after {:.1} s", start.elapsed().as_secs_f64());
     recorder.assertion("without kube-apiserver the provider is alive", looked.map(text))?;
-    sleep(AWAY).await;
+    sleep(ALONE).await;
     let [alive, ready] = [provider.health("livez").await?, provider.health("readyz").await?];
     let text = format!("livez {}, readyz {} {:?}", alive.0, ready.0, ready.1);
     let right = alive.0 == 200 && ready.0 == 500;
@@ -109,7 +110,6 @@ async fn restart(
     let start = Instant::now();
     let away = async {
         cluster.stop_apiserver().await?;
-        sleep(AWAY).await;
         cluster.start_apiserver().await
     };
     recorder.phase("kube-apiserver restarts", away).await?;

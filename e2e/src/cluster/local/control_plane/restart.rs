@@ -9,8 +9,8 @@ use crate::{
     process::Processes,
 };
 
-/// What it takes to let watches and requests end by itself.
-const GRACE: Duration = Duration::from_secs(3);
+/// It is not waited for until it has let every watch end: the harder the end, the better the test.
+const GRACE: Duration = Duration::from_millis(100);
 
 impl ControlPlane {
     /// Ends kube-apiserver and leaves everything else running.
