@@ -21,6 +21,7 @@ mod describe;
 mod fallback;
 mod faults;
 mod one_bad_query;
+mod own_ca;
 mod rate_limited;
 mod stage;
 mod steady;
@@ -71,11 +72,13 @@ pub enum Scenario {
     ApiRotation,
     /// kube-apiserver is away when the provider starts, and for a while later.
     ApiStart,
+    /// The provider's own authority is replaced while requests flow.
+    OwnCa,
 }
 
 impl Scenario {
     /// All of them, in the order of `list`.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Walkthrough,
         Self::WalkthroughScripted,
         Self::TwoMetrics,
@@ -91,6 +94,7 @@ impl Scenario {
         Self::ApiAccess,
         Self::ApiRotation,
         Self::ApiStart,
+        Self::OwnCa,
     ];
 
     /// The name on the command line.
@@ -111,6 +115,7 @@ impl Scenario {
             Self::ApiAccess => "api-access",
             Self::ApiRotation => "api-rotation",
             Self::ApiStart => "api-start",
+            Self::OwnCa => "own-ca",
         }
     }
 
@@ -136,6 +141,7 @@ impl Scenario {
             Self::ApiAccess => "who may read a metric at the provider's own port, and who may not",
             Self::ApiRotation => "certificates and authorities change, and no request fails",
             Self::ApiStart => "the provider starts before kube-apiserver, and outlives it",
+            Self::OwnCa => "the provider's own CA is replaced, and no request fails",
         }
     }
 
@@ -163,6 +169,7 @@ impl Scenario {
             Self::ApiAccess => api_access::run(cluster, recorder).await,
             Self::ApiRotation => api_rotation::run(cluster, recorder).await,
             Self::ApiStart => api_start::run(cluster, recorder).await,
+            Self::OwnCa => own_ca::run(cluster, recorder).await,
         }
     }
 }

@@ -188,7 +188,7 @@ impl Cluster for LocalCluster {
     }
 
     async fn install_provider(&self, environment: &[(&str, &str)]) -> anyhow::Result<()> {
-        provider::install(self, environment).await
+        provider::Provider::prepare(self, environment).await?.install(self).await
     }
 
     async fn install_nginx(&self) -> anyhow::Result<()> {

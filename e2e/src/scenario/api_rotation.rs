@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::{
     cluster::{
         Cluster,
@@ -11,14 +13,13 @@ use crate::{
         },
     },
     load::Connections,
-    observe::Observer,
     phase::Recorder,
     pki::{Pair, issuer::Issuer},
     scenario::{
-        METRIC, SCALED,
+        HPA, METRIC,
         api::{READER, USERS, local, metric_path, trust_in_api_service},
         stage::{self, UNDER_LOAD, script},
-        steady::Steady,
+        steady::{Steady, held},
         ten_syncs, watched,
     },
     wait::{self, Probe},
@@ -52,9 +53,9 @@ pub(super) async fn run<C: Cluster>(cluster: &C, recorder: &Recorder) -> anyhow:
     recorder.phase("nginx", cluster.install_nginx()).await?;
     script(cluster, METRIC, UNDER_LOAD).await?;
     let hpa = watched(cluster);
-    let observer = stage::scale_to_three(cluster, recorder, crate::scenario::HPA, &hpa).await?;
+    let observer = stage::scale_to_three(cluster, recorder, HPA, &hpa).await?;
 
-    let start = tokio::time::Instant::now();
+    let start = Instant::now();
     let steady = clients(cluster, &authorities).await?;
     let serving = Serving { cluster, recorder, served: &served };
     let before = serving.begin(&authorities).await?;
@@ -63,8 +64,7 @@ pub(super) async fn run<C: Cluster>(cluster: &C, recorder: &Recorder) -> anyhow:
     recorder.phase("serving certificate", serving.end(&authorities, &before)).await?;
     let syncs = recorder.phase("goes on", ten_syncs(cluster)).await?;
     steady.judge(recorder)?;
-    recorder.assertion("the HPA reads its metric all the while", held(&observer, start, &syncs))?;
-    Ok(())
+    held(recorder, &observer, start, &syncs)
 }
 
 /// Who asks all the while: through kube-apiserver, and at the provider's port over one connection and
@@ -120,17 +120,5 @@ impl Serving<'_> {
     /// The certificate that a new connection is shown.
     async fn shown(&self) -> anyhow::Result<Vec<u8>> {
         Ok(self.cluster.provider_as(None)?.get("/livez", &[]).await?.certificate)
-    }
-}
-
-/// Whether the HPA had its value and three replicas in every state.
-fn held(observer: &Observer, start: tokio::time::Instant, syncs: &str) -> Result<String, String> {
-    let history = observer.since(start);
-    let bad = |seen: &&crate::observe::Seen| {
-        !seen.is_active() || !seen.is_at(SCALED) || seen.refusal.is_some()
-    };
-    match history.iter().find(bad) {
-        None => Ok(format!("{} states seen, {syncs} after the last change", history.len())),
-        Some(seen) => Err(seen.describe()),
     }
 }

@@ -10,7 +10,12 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 
-use crate::{cluster::local::direct::Direct, phase::Recorder};
+use crate::{
+    cluster::local::direct::Direct,
+    observe::{Observer, Seen},
+    phase::Recorder,
+    scenario::SCALED,
+};
 
 /// How often each of them asks: bounded, since the machine has more to do.
 const EVERY: Duration = Duration::from_millis(50);
@@ -67,6 +72,25 @@ impl Steady {
         }
         Ok(())
     }
+}
+
+/// Asserts that since then the HPA had its value and three replicas in every state.
+pub(super) fn held(
+    recorder: &Recorder,
+    observer: &Observer,
+    start: Instant,
+    syncs: &str,
+) -> anyhow::Result<()> {
+    let history = observer.since(start);
+    let bad = |seen: &&Seen| !seen.is_active() || !seen.is_at(SCALED) || seen.refusal.is_some();
+    recorder.assertion(
+        "the HPA reads its metric all the while",
+        match history.iter().find(bad) {
+            None => Ok(format!("{} states seen, {syncs} after the last change", history.len())),
+            Some(seen) => Err(seen.describe()),
+        },
+    )?;
+    Ok(())
 }
 
 impl Tally {

@@ -21,22 +21,7 @@ const SERVICE_ACCOUNT: &str = "dca";
 /// What answers a question about readiness.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
-/// Applies its objects, starts it and what leads to it, and registers it.
-pub(super) async fn install(
-    cluster: &LocalCluster,
-    environment: &[(&str, &str)],
-) -> anyhow::Result<()> {
-    let provider = Provider::prepare(cluster, environment).await?;
-    let started = async {
-        let process = provider.start(cluster).await?;
-        provider.ready(&process).await?;
-        provider.start_forward(cluster).await
-    };
-    let to = (cluster.client(), &cluster.deployer);
-    provider::install(to, &provider.manifests, started, LOOK_EVERY).await
-}
-
-/// The provider of one run, step by step; [`install`] takes them in their usual order.
+/// The provider of one run, step by step; [`Provider::install`] takes them in their usual order.
 #[derive(Debug)]
 pub struct Provider {
     manifests: Manifests,
@@ -60,6 +45,24 @@ impl Provider {
         Ok(Self { manifests, url, service_port })
     }
 
+    /// Has kube-apiserver verify its certificate, by a bundle that the provider is to write.
+    pub fn verified(mut self) -> anyhow::Result<Self> {
+        let verified = json!({"spec": {"insecureSkipTLSVerify": null}});
+        self.manifests.patch("APIService", API_SERVICE, &verified)?;
+        Ok(self)
+    }
+
+    /// Applies its objects, starts it and what leads to it, registers it, and waits until it is found.
+    pub async fn install(&self, cluster: &LocalCluster) -> anyhow::Result<()> {
+        let started = async {
+            let process = self.start(cluster).await?;
+            self.ready(&process).await?;
+            self.start_forward(cluster).await
+        };
+        let to = (cluster.client(), &cluster.deployer);
+        provider::install(to, &self.manifests, started, LOOK_EVERY).await
+    }
+
     /// Applies every object, that which registers it included.
     pub async fn apply(&self, cluster: &LocalCluster) -> anyhow::Result<()> {
         Ok(cluster.deployer.apply(self.manifests.iter()).await?)
@@ -70,8 +73,7 @@ impl Provider {
         cluster.kubeconfig_of(SERVICE_ACCOUNT).await
     }
 
-    /// Starts it; its service account has to be there.
-    pub async fn start(&self, cluster: &LocalCluster) -> anyhow::Result<Process> {
+    async fn start(&self, cluster: &LocalCluster) -> anyhow::Result<Process> {
         let kubeconfig = self.kubeconfig(cluster).await?;
         self.start_with(cluster, kubeconfig)
     }
