@@ -54,3 +54,6 @@ pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> 
 fn is_probe(path: &str) -> bool {
     matches!(path, "/healthz" | "/livez" | "/readyz")
 }
+
+#[cfg(test)]
+mod tests;
