@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::{
     api::{external::External, health::Readiness, status::Status},
     metrics::Metrics,
+    serve::guard::{self, Guard},
     store::Snapshot,
 };
 
@@ -41,13 +42,14 @@ pub mod wire;
 
 /// All routes. `external` is `None` where the external metrics part is switched off: then there is
 /// no such API group, but the process is as healthy as any.
-pub fn router(external: Option<Config>, readiness: Readiness, metrics: Arc<Metrics>) -> Router {
+pub fn router(
+    external: Option<Config>,
+    readiness: Readiness,
+    metrics: Arc<Metrics>,
+    guard: Guard,
+) -> Router {
     let scrape = metrics_route(metrics.clone(), external.as_ref());
-    let probes = Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/livez", get(health::alive))
-        .route("/readyz", get(health::ready).with_state(readiness))
-        .merge(scrape);
+    let probes = health::routes(readiness).merge(scrape);
     let api = match external {
         Some(config) => discovery::routes()
             .merge(openapi::routes())
@@ -59,6 +61,7 @@ pub fn router(external: Option<Config>, readiness: Readiness, metrics: Arc<Metri
         .merge(probes)
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(guard, guard::guard))
         .layer(middleware::from_fn(respond::finish))
 }
 

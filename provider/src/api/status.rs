@@ -67,6 +67,33 @@ impl Status {
         }
     }
 
+    /// 413: `limit` in bytes.
+    pub fn too_large(limit: u64) -> Self {
+        Self {
+            code: StatusCode::PAYLOAD_TOO_LARGE,
+            reason: "RequestEntityTooLarge",
+            message: format!("Request entity is too large: limit is {limit}"),
+        }
+    }
+
+    /// 429, without `Retry-After` as [`Status::unavailable`].
+    pub fn too_many_requests() -> Self {
+        Self {
+            code: StatusCode::TOO_MANY_REQUESTS,
+            reason: "TooManyRequests",
+            message: "Too many requests, please try again later.".to_owned(),
+        }
+    }
+
+    /// 504: it took too long.
+    pub fn timeout() -> Self {
+        Self {
+            code: StatusCode::GATEWAY_TIMEOUT,
+            reason: "Timeout",
+            message: "Timeout: request did not complete within the allotted timeout".to_owned(),
+        }
+    }
+
     /// 422: understood, and impossible as it is.
     pub fn unprocessable(message: impl Into<String>) -> Self {
         Self { code: StatusCode::UNPROCESSABLE_ENTITY, reason: "Invalid", message: message.into() }
