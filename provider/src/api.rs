@@ -18,12 +18,14 @@ use axum::{
 use tokio::sync::watch;
 
 use crate::{
-    api::{external::External, health::Readiness, status::Status},
+    api::{access::Access, external::External, health::Readiness, status::Status},
     metrics::Metrics,
     store::Snapshot,
 };
 
+pub mod access;
 pub mod answer;
+pub mod attributes;
 pub mod discovery;
 pub mod external;
 pub mod health;
@@ -33,15 +35,32 @@ pub mod openapi;
 pub mod peer;
 pub mod protobuf;
 pub mod respond;
+pub mod review;
 pub mod selector;
 pub mod status;
 pub mod table;
 pub mod user;
 pub mod wire;
 
-/// All routes. `external` is `None` where the external metrics part is switched off: then there is
+/// All routes, each of them only for those who may have it.
+pub fn guarded(
+    external: Option<Config>,
+    readiness: Readiness,
+    metrics: Arc<Metrics>,
+    access: Access,
+) -> Router {
+    routes(external, readiness, metrics)
+        .layer(middleware::from_fn_with_state(access, access::check))
+        .layer(middleware::from_fn(respond::finish))
+}
+
+/// All routes, for everybody. `external` is `None` where the external metrics part is switched off: then there is
 /// no such API group, but the process is as healthy as any.
 pub fn router(external: Option<Config>, readiness: Readiness, metrics: Arc<Metrics>) -> Router {
+    routes(external, readiness, metrics).layer(middleware::from_fn(respond::finish))
+}
+
+fn routes(external: Option<Config>, readiness: Readiness, metrics: Arc<Metrics>) -> Router {
     let scrape = metrics_route(metrics.clone(), external.as_ref());
     let probes = Router::new()
         .route("/healthz", get(health::alive))
@@ -59,7 +78,6 @@ pub fn router(external: Option<Config>, readiness: Readiness, metrics: Arc<Metri
         .merge(probes)
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn(respond::finish))
 }
 
 /// What the metric path needs.
