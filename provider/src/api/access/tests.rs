@@ -5,7 +5,7 @@ use axum::{
     middleware::from_fn_with_state,
 };
 use serde_json::{Value, json};
-use tokio::{sync::watch, time::pause};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -33,7 +33,6 @@ fn user(name: &str) -> User {
 }
 
 fn access(verdict: Verdict) -> (Apiserver, Access) {
-    pause();
     let (apiserver, client) = Apiserver::start();
     let metrics = Metrics::default();
     let tokens = Tokens::new(Some(client.clone()), vec![], metrics.clone()).unwrap();
@@ -99,7 +98,7 @@ fn believe(spec: &Value) -> Value {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_a_user_may_not_do_is_refused_in_the_words_of_kubernetes() {
     let (apiserver, router) = guarded(Verdict::NoOpinion);
     apiserver.always(deny);
@@ -124,14 +123,14 @@ async fn what_a_user_may_not_do_is_refused_in_the_words_of_kubernetes() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_refusal_is_no_html_and_gives_the_reason() {
     let (apiserver, router) = guarded(Verdict::User(user("<a&b>\\\"\n")));
     apiserver.answer(&json!({"allowed": false, "reason": "not today"}));
     insta::assert_snapshot!(text(&router, get("/%3Cp%3E")).await, @r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"forbidden: User \"\u0026lt;a\u0026amp;b\u0026gt;\\\\\\\"\\n\" cannot get path \"/\u0026lt;p\u0026gt;\": not today","reason":"Forbidden","details":{},"code":403}"#);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_same_in_protobuf_has_the_bytes_of_go() {
     let (apiserver, router) = guarded(Verdict::NoOpinion);
     apiserver.always(deny);
@@ -157,7 +156,7 @@ async fn the_same_in_protobuf_has_the_bytes_of_go() {
     assert_eq!(unauthorized.escape_ascii().to_string(), expected.escape_ascii().to_string());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn credentials_that_are_not_believed_are_a_401_without_a_why() {
     let (apiserver, router) = guarded(Verdict::NoOpinion);
     apiserver.always(believe);
@@ -171,7 +170,7 @@ async fn credentials_that_are_not_believed_are_a_401_without_a_why() {
     assert_eq!(code(&router, not_reviewed).await, 401);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_a_review_there_is_no_answer_but_a_reason() {
     let (apiserver, router) = guarded(Verdict::User(user("jo")));
     apiserver.refuse(403);
@@ -195,7 +194,7 @@ fn reviewed(apiserver: &Apiserver) -> Vec<String> {
     apiserver.asked().iter().map(who).collect()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_certificate_comes_before_a_token_and_a_token_before_nobody() {
     let bearer = |token: &str| get("/metrics").header("authorization", format!("Bearer {token}"));
     let refused = || Verdict::Refused("wrong CA".to_owned());
@@ -241,7 +240,7 @@ fn a_token_is_read_as_go_reads_it() {
     assert_eq!(bearer(&HeaderMap::new()), Token::None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn two_tokens_are_refused_whichever_of_them_is_good() {
     for (first, second) in [("good", "bad"), ("bad", "good"), ("good", "good")] {
         let (apiserver, router) = guarded(Verdict::NoOpinion);
@@ -254,7 +253,7 @@ async fn two_tokens_are_refused_whichever_of_them_is_good() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_handler_sees_who_it_is_and_no_credentials() {
     let (apiserver, access) = access(Verdict::NoOpinion);
     apiserver.always(believe);
@@ -272,7 +271,7 @@ async fn a_handler_sees_who_it_is_and_no_credentials() {
     assert_eq!(seen, r#"jo ["system:authenticated"] {}"#);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_stranger_keeps_no_http2_connection() {
     let closes = async |verdict: Verdict, version: Version, uri: &str| {
         let (apiserver, router) = guarded(verdict);
@@ -290,7 +289,7 @@ async fn a_stranger_keeps_no_http2_connection() {
     assert!(!closes(Verdict::User(user("jo")), h2, METRIC).await);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_request_of_nowhere_is_not_answered() {
     let (apiserver, access) = access(Verdict::User(user("jo")));
     apiserver.always(allow);
@@ -300,7 +299,7 @@ async fn a_request_of_nowhere_is_not_answered() {
 
 /// Paths that try to be judged as something else than what is served. Whatever they are judged as,
 /// the real router has no metric and no other secret for them.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn no_other_spelling_of_a_path_is_served() {
     let (apiserver, router) = guarded(Verdict::User(user("jo")));
     apiserver.always(allow);
@@ -332,7 +331,7 @@ async fn no_other_spelling_of_a_path_is_served() {
 }
 
 /// The review names what the handler then looks up, for spellings that both of them decode.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_reviewed_is_what_is_looked_up() {
     let (apiserver, router) = guarded(Verdict::User(user("jo")));
     apiserver.always(deny);

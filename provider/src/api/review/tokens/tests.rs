@@ -1,11 +1,10 @@
 use serde_json::{Value, json};
-use tokio::time::{advance, pause};
+use tokio::time::advance;
 
 use super::*;
 use crate::api::review::testing::Apiserver;
 
 fn tokens(audiences: &[&str]) -> (Apiserver, Arc<Tokens>) {
-    pause();
     let (apiserver, client) = Apiserver::start();
     let audiences = audiences.iter().map(ToString::to_string).collect();
     let tokens = Tokens::new(Some(client), audiences, Metrics::default()).unwrap();
@@ -21,7 +20,7 @@ fn jo() -> Value {
     json!({"authenticated": true, "user": user})
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_user_is_remembered_for_ten_seconds() {
     let (apiserver, tokens) = tokens(&[]);
     apiserver.answer(&jo());
@@ -43,7 +42,7 @@ async fn a_user_is_remembered_for_ten_seconds() {
     assert_eq!(apiserver.asked().len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_refusal_is_remembered_for_ten_seconds_and_for_that_token_only() {
     let (apiserver, tokens) = tokens(&[]);
     apiserver.answer(&json!({"authenticated": false}));
@@ -57,7 +56,7 @@ async fn a_refusal_is_remembered_for_ten_seconds_and_for_that_token_only() {
     assert!(tokens.review("a").await.unwrap().is_some());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_error_is_no_user_and_is_not_remembered() {
     let (apiserver, tokens) = tokens(&[]);
     apiserver.refuse(403);
@@ -68,7 +67,7 @@ async fn an_error_is_no_user_and_is_not_remembered() {
     assert_eq!(apiserver.asked().len(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_known_user_does_not_outlive_its_ten_seconds_while_reviews_fail() {
     let (apiserver, tokens) = tokens(&[]);
     apiserver.answer(&jo());
@@ -78,7 +77,7 @@ async fn a_known_user_does_not_outlive_its_ten_seconds_while_reviews_fail() {
     assert!(tokens.review("a").await.is_err());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_may_pass_is_tried_again_within_ten_seconds() {
     let (apiserver, tokens) = tokens(&[]);
     apiserver.refuse(500);
@@ -98,15 +97,15 @@ async fn what_may_pass_is_tried_again_within_ten_seconds() {
     assert!((4_062..4_880).contains(&took.as_millis()), "{took:?}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_apiserver_that_does_not_answer_costs_ten_seconds() {
     let (_apiserver, tokens) = tokens(&[]);
     let started = tokio::time::Instant::now();
     assert_eq!(tokens.review("a").await, Err(Failure::Timeout));
-    assert_eq!(started.elapsed(), seconds(10));
+    assert_eq!(started.elapsed().as_secs(), 10);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn many_with_one_token_are_one_review() {
     let (apiserver, tokens) = tokens(&[]);
     let reviews: Vec<_> = (0..20)
@@ -122,7 +121,7 @@ async fn many_with_one_token_are_one_review() {
     assert_eq!(apiserver.asked().len(), 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_token_for_another_audience_is_refused() {
     let (apiserver, tokens) = tokens(&["metrics", "other"]);
     for (token, audiences, believed) in [
@@ -139,7 +138,7 @@ async fn a_token_for_another_audience_is_refused() {
     assert_eq!(apiserver.asked()[0], json!({"token": "a", "audiences": ["metrics", "other"]}));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_answer_without_a_name_or_without_a_yes_is_no_user() {
     let (apiserver, tokens) = tokens(&[]);
     for (token, status) in [
@@ -153,7 +152,7 @@ async fn an_answer_without_a_name_or_without_a_yes_is_no_user() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_a_cluster_no_token_is_believed_and_none_is_shown() {
     let tokens = Tokens::new(None, vec![], Metrics::default()).unwrap();
     assert_eq!(tokens.review("secret").await, Err(Failure::NoCluster));
