@@ -12,6 +12,8 @@ use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{api::status::Status, serve::limits::Limits};
 
+const TOO_LONG: &str = "request did not complete within the allotted timeout";
+
 /// Counts the requests under way; clones count together.
 #[derive(Debug, Clone)]
 pub struct Guard {
@@ -48,7 +50,7 @@ pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> 
     };
     timeout(guard.limits.request_time, next.run(request))
         .await
-        .unwrap_or_else(|_| Status::timeout().into_response())
+        .unwrap_or_else(|_| Status::timeout(TOO_LONG).into_response())
 }
 
 fn is_probe(path: &str) -> bool {
