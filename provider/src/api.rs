@@ -24,6 +24,7 @@ use crate::{
 };
 
 pub mod answer;
+pub mod authn;
 pub mod discovery;
 pub mod external;
 pub mod health;
