@@ -71,7 +71,8 @@ async fn whoami(
         Verdict::Refused(_) => "refused".into(),
         Verdict::NoOpinion => "no opinion".into(),
     };
-    let left: Vec<_> = headers.keys().map(ToString::to_string).collect();
+    let mut left: Vec<_> = headers.keys().map(ToString::to_string).collect();
+    left.sort_unstable();
     Json(json!([verdict, left.join(" ")]))
 }
 
@@ -283,7 +284,7 @@ async fn a_front_proxy_is_read_exactly_and_nothing_slips_past_it() {
     let user = json!({"name": "jo", "uid": "", "groups": ["a", "b"],
         "extra": {"acme.com/key": ["1", "2"]}});
     assert_eq!(believed[0], user);
-    assert_eq!(believed[1], "host x_remote_user x_remote_group x-remote-groups");
+    assert_eq!(believed[1], "host x-remote-groups x_remote_group x_remote_user");
     // Nothing of a request is left for the next one.
     assert_eq!(apiserver.name("X-Remote-Group: system:masters\r\n").await, "refused");
     assert_eq!(apiserver.name(JO).await, "jo");

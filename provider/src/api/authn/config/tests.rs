@@ -67,7 +67,15 @@ fn what_cannot_be_read_leaves_what_was_there() {
     ]);
     let (trust, problems) = parse(&bad, &good);
     assert_eq!(trust, good);
-    insta::assert_snapshot!(problems.join("\n"), @"");
+    insta::assert_snapshot!(problems.join("\n"), @r#"
+    ConfigMap kube-system/extension-apiserver-authentication, key requestheader-client-ca-file: certificate 1 cannot be read, so what was read of it before still holds, correct --requestheader-client-ca-file of kube-apiserver
+    ConfigMap kube-system/extension-apiserver-authentication, key requestheader-allowed-names: "front-proxy-client" is no JSON list of strings, so what was read of it before still holds, correct --requestheader-allowed-names of kube-apiserver
+    ConfigMap kube-system/extension-apiserver-authentication, key client-ca-file: holds no certificate, so what was read of it before still holds, correct --client-ca-file of kube-apiserver
+    ConfigMap kube-system/extension-apiserver-authentication, key requestheader-username-headers: "X Remote User" is no name of a header, so what was read of it before still holds, correct --requestheader-username-headers of kube-apiserver
+    ConfigMap kube-system/extension-apiserver-authentication, key requestheader-uid-headers: "[1]" is no JSON list of strings, so what was read of it before still holds, correct --requestheader-uid-headers of kube-apiserver
+    ConfigMap kube-system/extension-apiserver-authentication, key requestheader-group-headers: "{}" is no JSON list of strings, so what was read of it before still holds, correct --requestheader-group-headers of kube-apiserver
+    ConfigMap kube-system/extension-apiserver-authentication, key requestheader-extra-headers-prefix: "" is no name of a header, so what was read of it before still holds, correct --requestheader-extra-headers-prefix of kube-apiserver
+    "#);
     // In the beginning nothing was there, and nobody is believed.
     let (trust, _) = parse(&bad, &Trust::default());
     assert_eq!(trust, Trust { known: true, ..Trust::default() });
@@ -85,8 +93,8 @@ async fn after(events: Vec<Event<ConfigMap>>) -> Vec<Trust> {
     let mut known = Vec::new();
     for event in events {
         // One stream each: the state is in the sender.
-        let begin = [Ok(Event::Init)].into_iter().filter(|_| matches!(event, Event::InitDone));
-        follow(stream::iter(begin.chain([Ok(event)])), &sender).await;
+        let begin = matches!(event, Event::InitDone).then_some(Ok(Event::Init));
+        follow(stream::iter(begin.into_iter().chain([Ok(event)])), &sender).await;
         known.push(receiver.borrow_and_update().as_ref().clone());
     }
     known
