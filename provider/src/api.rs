@@ -27,6 +27,7 @@ use crate::{
 pub mod access;
 pub mod answer;
 pub mod attributes;
+pub mod authn;
 pub mod discovery;
 pub mod external;
 pub mod health;

@@ -19,6 +19,7 @@ use axum::{
 
 use crate::api::{
     attributes::{Attributes, quote},
+    authn::{Authenticator, Verdict},
     peer::Peer,
     review::{
         Failure,
@@ -30,22 +31,17 @@ use crate::api::{
 };
 use crate::serve::connection::CloseConnection;
 
-/// What a connection's certificate says of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// Who sends it.
-    User(User),
-    /// There is a certificate, and nobody vouches for it.
-    Refused(String),
-    /// There is none, or it says nothing.
-    NoOpinion,
-}
-
 /// Judges the certificate of a connection.
 pub trait Certificates: Send + Sync {
     /// Who sends the request with `headers`. Takes the headers of the front proxy out of them,
     /// whoever sent them.
     fn certificate(&self, peer: &Peer, headers: &mut HeaderMap) -> Verdict;
+}
+
+impl Certificates for Authenticator {
+    fn certificate(&self, peer: &Peer, headers: &mut HeaderMap) -> Verdict {
+        self.certificate(peer, headers)
+    }
 }
 
 /// What decides; cheap to clone.
