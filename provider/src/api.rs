@@ -18,12 +18,16 @@ use axum::{
 use tokio::sync::watch;
 
 use crate::{
-    api::{external::External, health::Readiness, status::Status},
+    api::{access::Access, external::External, health::Readiness, status::Status},
     metrics::Metrics,
+    serve::guard::{self, Guard},
     store::Snapshot,
 };
 
+pub mod access;
 pub mod answer;
+pub mod attributes;
+pub mod authn;
 pub mod discovery;
 pub mod external;
 pub mod health;
@@ -33,21 +37,47 @@ pub mod openapi;
 pub mod peer;
 pub mod protobuf;
 pub mod respond;
+pub mod review;
 pub mod selector;
 pub mod status;
 pub mod table;
 pub mod user;
 pub mod wire;
 
-/// All routes. `external` is `None` where the external metrics part is switched off: then there is
-/// no such API group, but the process is as healthy as any.
-pub fn router(external: Option<Config>, readiness: Readiness, metrics: Arc<Metrics>) -> Router {
+/// All routes, each only for those who may have what it answers. `external` is `None` where the
+/// external metrics part is switched off: then there is no such API group, but the process is as
+/// healthy as any.
+pub fn guarded(
+    external: Option<Config>,
+    readiness: Readiness,
+    metrics: Arc<Metrics>,
+    guard: Guard,
+    access: Access,
+) -> Router {
+    let routes = routes(external, readiness, metrics)
+        .layer(middleware::from_fn_with_state(access, access::check));
+    finished(routes, guard)
+}
+
+/// The same for everybody, whoever asks.
+pub fn router(
+    external: Option<Config>,
+    readiness: Readiness,
+    metrics: Arc<Metrics>,
+    guard: Guard,
+) -> Router {
+    finished(routes(external, readiness, metrics), guard)
+}
+
+fn finished(routes: Router, guard: Guard) -> Router {
+    routes
+        .layer(middleware::from_fn_with_state(guard, guard::guard))
+        .layer(middleware::from_fn(respond::finish))
+}
+
+fn routes(external: Option<Config>, readiness: Readiness, metrics: Arc<Metrics>) -> Router {
     let scrape = metrics_route(metrics.clone(), external.as_ref());
-    let probes = Router::new()
-        .route("/healthz", get(health::alive))
-        .route("/livez", get(health::alive))
-        .route("/readyz", get(health::ready).with_state(readiness))
-        .merge(scrape);
+    let probes = health::routes(readiness).merge(scrape);
     let api = match external {
         Some(config) => discovery::routes()
             .merge(openapi::routes())
@@ -59,7 +89,6 @@ pub fn router(external: Option<Config>, readiness: Readiness, metrics: Arc<Metri
         .merge(probes)
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn(respond::finish))
 }
 
 /// What the metric path needs.

@@ -14,7 +14,9 @@ use crate::{
     demand,
     metrics::Metrics,
     poll::{self, Poll},
-    query, serve, shutdown,
+    query,
+    serve::{self, guard::Guard},
+    shutdown,
     store::Snapshot,
     telemetry, write,
 };
@@ -32,9 +34,12 @@ async fn start(args: Run) -> anyhow::Result<()> {
     let serving = &args.serving;
     let listener =
         serve::bind(serving.bind_address, serving.port, "DD_EXTERNAL_METRICS_PROVIDER_PORT")?;
-    let metrics = Arc::new(Metrics::default());
-    let stop = CancellationToken::new();
-    let mut tasks = Tasks::new(stop.clone());
+    let mut metrics = Metrics::default();
+    let server =
+        serve::Server { shutdown_delay: serving.shutdown_delay, ..serve::Server::default() };
+    server.metrics.register(metrics.registry_mut());
+    let metrics = Arc::new(metrics);
+    let mut tasks = Tasks::default();
     let external = if args.external_metrics.enabled {
         Some(start_external_metrics(&args, &metrics, &mut tasks).await?)
     } else {
@@ -46,18 +51,25 @@ async fn start(args: Run) -> anyhow::Result<()> {
     let namespace = external.as_ref().map_or("default", |external| &external.namespace);
     let tls = serve::tls::config(&serving.certificate(namespace))?;
     let api = external.map(|external| external.api);
-    let readiness =
-        Readiness { store: api.as_ref().map(|api| api.store.clone()), stopping: stop.clone() };
+    let readiness = readiness(api.as_ref(), tasks.stopping.clone());
     tracing::info!(address = %listener.local_addr()?, "serving");
-    let router = api::router(api, readiness, metrics);
-    tasks.spawn("server", {
-        let stop = stop.clone();
-        async move { Ok(serve::run(listener, tls, router, stop).await?) }
-    });
-    let signals = tokio::spawn(shutdown::on_signal(stop));
+    let router = api::router(api, readiness, metrics, Guard::new(&server.limits));
+    let stopping = tasks.stopping.clone();
+    let signals = tokio::spawn(shutdown::on_signal(stopping.clone()));
+    tasks.spawn("server", async move { Ok(server.run(listener, tls, router, stopping).await?) });
     let ended = tasks.wait().await;
     signals.abort();
     ended
+}
+
+/// Ready once the demand has been read, where there is any.
+fn readiness(external: Option<&api::Config>, stopping: CancellationToken) -> Readiness {
+    let readiness = Readiness::new(stopping);
+    let Some(store) = external.map(|external| external.store.clone()) else { return readiness };
+    readiness.with("demand", move || match store.borrow().ready {
+        true => Ok(()),
+        false => Err("HPAs not read yet".to_owned()),
+    })
 }
 
 struct ExternalMetrics {
@@ -189,17 +201,18 @@ async fn kube_config(args: &Run) -> anyhow::Result<kube::Config> {
 }
 
 /// The long-lived tasks. The first to end ends all: a provider that lost one of its parts must not
-/// look alive.
+/// look alive. Told to stop, the server ends first, so that it has what to answer from until its
+/// last request.
+#[derive(Default)]
 struct Tasks {
     set: JoinSet<(&'static str, anyhow::Result<()>)>,
+    /// For the server: serve on for a while, then drain.
+    stopping: CancellationToken,
+    /// For all others: end now.
     stop: CancellationToken,
 }
 
 impl Tasks {
-    fn new(stop: CancellationToken) -> Self {
-        Self { set: JoinSet::new(), stop }
-    }
-
     fn spawn(
         &mut self,
         name: &'static str,
@@ -212,7 +225,8 @@ impl Tasks {
     async fn wait(mut self) -> anyhow::Result<()> {
         let mut failure = None;
         while let Some(ended) = self.set.join_next().await {
-            let told = self.stop.is_cancelled();
+            let told = self.stopping.is_cancelled();
+            self.stopping.cancel();
             self.stop.cancel();
             let error = match ended {
                 Ok((name, Err(error))) => error.context(format!("{name} failed")),

@@ -33,6 +33,7 @@ pub mod write;
 
 pub mod app;
 pub mod metrics;
+mod patience;
 pub mod shutdown;
 pub mod telemetry;
 

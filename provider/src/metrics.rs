@@ -155,6 +155,11 @@ fn add<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &
 }
 
 impl Metrics {
+    /// Where others put their metrics, to be shown with these.
+    pub fn registry_mut(&mut self) -> &mut Registry {
+        &mut self.registry
+    }
+
     /// Counts what one question to Datadog took.
     pub fn datadog_request(&self, exchange: &Exchange) {
         let status = exchange.result.as_ref().err().map_or("success", datadog::Error::metric_label);

@@ -1,19 +1,35 @@
 //! Serves a router over TLS until it is told to stop.
 
 use std::{
+    future::Future,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    sync::Arc,
     time::Duration,
 };
 
 use axum::Router;
-use axum_server::{Handle, tls_rustls::RustlsConfig};
+use rustls::ServerConfig;
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
+use crate::serve::{
+    connection::Shared, connections::Connections, limits::Limits, metrics::Metrics,
+};
+
+pub mod client_certs;
+pub mod connection;
+mod connections;
+pub mod guard;
+pub mod limits;
+pub mod metrics;
 pub mod tls;
 
-/// How long requests under way may take to end when the server stops.
-const DRAIN: Duration = Duration::from_secs(10);
+/// Time until the next try where no connection can be accepted.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Why the port cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -48,22 +64,108 @@ pub fn bind(
     }))
 }
 
-/// Serves `router` on `listener` until `stop`; then takes no new connections and gives those under
-/// way ten seconds. Each handshake runs in a task of its own under a time limit, so that a client
-/// that says nothing holds up nobody.
-pub async fn run(
-    listener: TcpListener,
-    tls: RustlsConfig,
-    router: Router,
-    stop: CancellationToken,
-) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let handle = Handle::new();
-    let server = axum_server::from_tcp_rustls(listener, tls)?.handle(handle.clone());
-    let mut serving = std::pin::pin!(server.serve(router.into_make_service()));
-    tokio::select! {
-        ended = &mut serving => return ended,
-        () = stop.cancelled() => handle.graceful_shutdown(Some(DRAIN)),
-    }
-    serving.await
+/// A server that is yet to run.
+#[derive(Debug, Default)]
+pub struct Server {
+    /// Its bounds.
+    pub limits: Limits,
+    /// What it counts.
+    pub metrics: Metrics,
+    /// How long it serves on once it is told to stop: until no client is sent here any more.
+    pub shutdown_delay: Duration,
 }
+
+impl Server {
+    /// Serves `router` on `listener`. Once `stopping` is cancelled it goes on for the shutdown
+    /// delay; then takes no new connections, tells those that there are to end, and gives the
+    /// requests under way [`Limits::drain`].
+    pub async fn run(
+        self,
+        listener: TcpListener,
+        tls: Arc<ServerConfig>,
+        router: Router,
+        stopping: CancellationToken,
+    ) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let connections = Connections::new(self.limits.handshakes, self.limits.connections);
+        let shared = Arc::new(Shared {
+            acceptor: tls.into(),
+            router,
+            limits: self.limits,
+            metrics: self.metrics,
+            drain: CancellationToken::new(),
+        });
+        let mut tasks = JoinSet::new();
+        let serve = |(stream, address)| {
+            let place = connections.arrive();
+            tasks.spawn(connection::serve(shared.clone(), stream, address, place));
+            while let Some(ended) = tasks.try_join_next() {
+                tell(ended);
+            }
+        };
+        let stop = async {
+            stopping.cancelled().await;
+            sleep(self.shutdown_delay).await;
+        };
+        tokio::select! {
+            () = stop => {}
+            () = accept(|| listener.accept(), serve, || connections.make_room()) => {}
+        }
+        drop(listener);
+        shared.drain.cancel();
+        let drained = async {
+            while let Some(ended) = tasks.join_next().await {
+                tell(ended);
+            }
+        };
+        if timeout(shared.limits.drain, drained).await.is_err() {
+            tracing::warn!("requests were still under way, the server stops without them");
+        }
+        tasks.shutdown().await;
+        Ok(())
+    }
+}
+
+/// Hands on whoever connects, for ever. An error that is one connection's is nobody's else; where
+/// the process has run out of something, files above all, it makes room and tries again.
+async fn accept<S, F: Future<Output = io::Result<S>>>(
+    next: impl Fn() -> F,
+    mut serve: impl FnMut(S),
+    make_room: impl Fn(),
+) {
+    let mut failing = false;
+    loop {
+        match next().await {
+            Ok(accepted) => {
+                failing = false;
+                serve(accepted);
+            }
+            Err(error) if is_of_one_connection(error.kind()) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "connections cannot be accepted, trying again");
+                }
+                make_room();
+                sleep(ACCEPT_AGAIN).await;
+            }
+        }
+    }
+}
+
+fn is_of_one_connection(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(kind, ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// A panic ends its connection, not the server.
+fn tell(ended: Result<(), JoinError>) {
+    if let Err(error) = ended.as_ref()
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a connection ended by a panic");
+    }
+}
+
+#[cfg(test)]
+mod tests;

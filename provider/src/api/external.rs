@@ -19,6 +19,7 @@ use crate::{
     api::{
         Config,
         answer::{Answer, answer, not_asked_yet},
+        attributes,
         negotiate::{Accepted, Format, VALUES},
         respond::{self, Client},
         selector,
@@ -107,21 +108,15 @@ pub(super) fn write(
     accepted.write(&ExternalMetricValueList::from(values))
 }
 
-/// The selector; parameters that Kubernetes ignores for such a resource are ignored.
+/// The selector, read as the review of the request read it. Parameters that Kubernetes ignores for
+/// such a resource are ignored.
 pub(super) fn read_parameters(parameters: &str) -> Result<crate::selector::Selector, Status> {
-    let mut selector = String::new();
-    let (mut version, mut version_match) = (false, false);
-    for (name, value) in url::form_urlencoded::parse(parameters.as_bytes()) {
-        match name.as_ref() {
-            "labelSelector" => selector = value.into_owned(),
-            "watch" if matches!(value.as_ref(), "true" | "1") => {
-                return Err(Status::method_not_allowed("watch is not supported"));
-            }
-            "resourceVersion" => version = !value.is_empty(),
-            "resourceVersionMatch" => version_match = !value.is_empty(),
-            _ => {}
-        }
+    if attributes::wants_watch(parameters) {
+        return Err(Status::method_not_allowed("watch is not supported"));
     }
+    let text = |name| attributes::parameter(parameters, name).unwrap_or_default();
+    let version = !text("resourceVersion").is_empty();
+    let version_match = !text("resourceVersionMatch").is_empty();
     if version_match && !version {
         // The words of `k8s.io/apimachinery/pkg/apis/meta/internalversion/validation`.
         return Err(Status::unprocessable(
@@ -129,7 +124,7 @@ pub(super) fn read_parameters(parameters: &str) -> Result<crate::selector::Selec
              resourceVersionMatch is forbidden unless resourceVersion is provided",
         ));
     }
-    selector::parse(&selector).map_err(|error| Status::bad_request(error.to_string()))
+    selector::parse(&text("labelSelector")).map_err(|error| Status::bad_request(error.to_string()))
 }
 
 /// Who waits for which metric.

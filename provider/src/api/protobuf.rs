@@ -8,7 +8,7 @@ use prost::Message;
 use serde::Serialize;
 
 use crate::api::{
-    status::Status,
+    status::{Details, Status},
     wire::{ExternalMetricValue, ExternalMetricValueList, GROUP_VERSION},
 };
 
@@ -35,6 +35,7 @@ impl Protobuf for Status {
             status: "Failure".to_owned(),
             message: self.message().to_owned(),
             reason: self.reason().to_owned(),
+            details: self.details().map(StatusDetails::from),
             code: i32::from(self.code().as_u16()),
         };
         envelope("v1", "Status", &status)
@@ -98,7 +99,6 @@ struct ListMeta {
     r#continue: String,
 }
 
-/// `Status` without `details` (5), which no answer has.
 #[derive(Clone, PartialEq, Message)]
 struct Failure {
     #[prost(message, required, tag = "1")]
@@ -109,8 +109,36 @@ struct Failure {
     message: String,
     #[prost(string, required, tag = "4")]
     reason: String,
+    #[prost(message, optional, tag = "5")]
+    details: Option<StatusDetails>,
     #[prost(int32, required, tag = "6")]
     code: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StatusDetails {
+    #[prost(string, required, tag = "1")]
+    name: String,
+    #[prost(string, required, tag = "2")]
+    group: String,
+    #[prost(string, required, tag = "3")]
+    kind: String,
+    #[prost(message, repeated, tag = "4")]
+    causes: Vec<StatusCause>,
+    #[prost(int32, required, tag = "5")]
+    retry_after_seconds: i32,
+    #[prost(string, required, tag = "6")]
+    uid: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StatusCause {
+    #[prost(string, required, tag = "1")]
+    reason: String,
+    #[prost(string, required, tag = "2")]
+    message: String,
+    #[prost(string, required, tag = "3")]
+    field: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -157,6 +185,22 @@ struct Time {
 struct Quantity {
     #[prost(string, required, tag = "1")]
     string: String,
+}
+
+impl From<&Details> for StatusDetails {
+    fn from(details: &Details) -> Self {
+        let cause = details.cause.clone();
+        Self {
+            name: details.name.clone(),
+            group: details.group.clone(),
+            kind: details.kind.clone(),
+            causes: cause
+                .map(|message| StatusCause { message, ..StatusCause::default() })
+                .into_iter()
+                .collect(),
+            ..Self::default()
+        }
+    }
 }
 
 impl From<&ExternalMetricValue> for Item {
@@ -244,6 +288,16 @@ mod tests {
         assert_eq!(status.protobuf().escape_ascii().to_string(), {
             expected.concat().escape_ascii().to_string()
         });
+    }
+
+    #[test]
+    fn details_have_the_bytes_of_go() {
+        let bytes = Status::timeout("x").protobuf();
+        let empty = b"\x22\x07Timeout\x2a\x0a\x0a\x00\x12\x00\x1a\x00\x28\x00\x32\x00\x30\xf8\x03";
+        assert!(bytes.windows(empty.len()).any(|part| part == empty), "{}", bytes.escape_ascii());
+        let bytes = Status::internal("x").protobuf();
+        let cause = b"\x1a\x00\x22\x07\x0a\x00\x12\x01x\x1a\x00\x28\x00\x32\x00\x30\xf4\x03";
+        assert!(bytes.windows(cause.len()).any(|part| part == cause), "{}", bytes.escape_ascii());
     }
 
     #[test]

@@ -116,8 +116,10 @@ pub async fn finish(request: Request, next: Next) -> Response {
     let client = Client::of(request.headers(), request.uri().query());
     let mut response = next.run(request).await;
     if let Some(status) = response.extensions_mut().remove::<Status>() {
-        let plain = response;
+        let mut plain = response;
         response = client.refuse(&status);
+        // What is said to those further out.
+        *response.extensions_mut() = std::mem::take(plain.extensions_mut());
         // What else the answer says, `Allow` for one, holds for any format.
         for (name, value) in plain.headers().iter().filter(|(name, _)| *name != CONTENT_LENGTH) {
             response.headers_mut().entry(name).or_insert_with(|| value.clone());

@@ -16,6 +16,33 @@ pub struct Status {
     code: StatusCode,
     reason: &'static str,
     message: String,
+    details: Option<Details>,
+}
+
+/// What an error is about, of the fields of `StatusDetails` those that we fill; empty ones are left
+/// out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Details {
+    /// The object.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// The API group.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub group: String,
+    /// The resource.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    /// The message of the only cause.
+    #[serde(rename = "causes", skip_serializing_if = "Option::is_none", serialize_with = "causes")]
+    pub cause: Option<String>,
+}
+
+fn causes<S: Serializer>(cause: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Cause<'a> {
+        message: &'a str,
+    }
+    serializer.collect_seq(cause.as_deref().map(|message| Cause { message }))
 }
 
 /// Field order of `k8s.io/apimachinery/pkg/apis/meta/v1/types.go`.
@@ -28,6 +55,8 @@ struct Body<'a> {
     status: &'static str,
     message: &'a str,
     reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<&'a Details>,
     code: u16,
 }
 
@@ -35,50 +64,81 @@ struct Body<'a> {
 struct Metadata {}
 
 impl Status {
+    fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { code, reason, message: message.into(), details: None }
+    }
+
     /// 400: the request cannot be read.
     pub fn bad_request(message: impl Into<String>) -> Self {
-        Self { code: StatusCode::BAD_REQUEST, reason: "BadRequest", message: message.into() }
+        Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
+    }
+
+    /// 401: the credentials are not believed. Why is nobody's business who has none.
+    pub fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")
+    }
+
+    /// 403: the user may not do this to what `details` name.
+    pub fn forbidden(message: impl Into<String>, details: Details) -> Self {
+        let details = Some(details);
+        Self { details, ..Self::new(StatusCode::FORBIDDEN, "Forbidden", message) }
     }
 
     /// 404.
     pub fn not_found(message: impl Into<String>) -> Self {
-        Self { code: StatusCode::NOT_FOUND, reason: "NotFound", message: message.into() }
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message)
     }
 
     /// 405.
     pub fn method_not_allowed(message: impl Into<String>) -> Self {
-        Self {
-            code: StatusCode::METHOD_NOT_ALLOWED,
-            reason: "MethodNotAllowed",
-            message: message.into(),
-        }
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
     }
 
     /// 406: none of the formats that there are will do.
     pub fn not_acceptable() -> Self {
-        Self {
-            code: StatusCode::NOT_ACCEPTABLE,
-            reason: "NotAcceptable",
-            message: format!(
-                "only the following media types are accepted: {}, {}",
-                negotiate::JSON,
-                negotiate::PROTOBUF
-            ),
-        }
+        let message = format!(
+            "only the following media types are accepted: {}, {}",
+            negotiate::JSON,
+            negotiate::PROTOBUF
+        );
+        Self::new(StatusCode::NOT_ACCEPTABLE, "NotAcceptable", message)
+    }
+
+    /// 413: `limit` in bytes.
+    pub fn too_large(limit: u64) -> Self {
+        let message = format!("Request entity is too large: limit is {limit}");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message)
+    }
+
+    /// 429, without `Retry-After` as [`Status::unavailable`].
+    pub fn too_many_requests() -> Self {
+        let message = "Too many requests, please try again later.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message)
     }
 
     /// 422: understood, and impossible as it is.
     pub fn unprocessable(message: impl Into<String>) -> Self {
-        Self { code: StatusCode::UNPROCESSABLE_ENTITY, reason: "Invalid", message: message.into() }
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
+    }
+
+    /// 500, as `errors.NewInternalError` of `k8s.io/apimachinery` makes it of `cause`.
+    pub fn internal(cause: impl Into<String>) -> Self {
+        let cause = cause.into();
+        let message = format!("Internal error occurred: {cause}");
+        let details = Some(Details { cause: Some(cause), ..Details::default() });
+        Self { details, ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message) }
     }
 
     /// 503, without `Retry-After`: client-go would sleep in the HPA controller's worker.
     pub fn unavailable(message: impl Into<String>) -> Self {
-        Self {
-            code: StatusCode::SERVICE_UNAVAILABLE,
-            reason: "ServiceUnavailable",
-            message: message.into(),
-        }
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)
+    }
+
+    /// 504, as `errors.NewTimeoutError`: the answer took too long.
+    pub fn timeout(message: impl std::fmt::Display) -> Self {
+        let details = Some(Details::default());
+        let message = format!("Timeout: {message}");
+        Self { details, ..Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message) }
     }
 
     /// The HTTP status.
@@ -95,6 +155,11 @@ impl Status {
     pub fn message(&self) -> &str {
         &self.message
     }
+
+    /// What it is about.
+    pub fn details(&self) -> Option<&Details> {
+        self.details.as_ref()
+    }
 }
 
 impl Serialize for Status {
@@ -106,6 +171,7 @@ impl Serialize for Status {
             status: "Failure",
             message: &self.message,
             reason: self.reason,
+            details: self.details.as_ref(),
             code: self.code.as_u16(),
         };
         body.serialize(serializer)

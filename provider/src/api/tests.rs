@@ -21,9 +21,16 @@ struct Fixture {
 fn fixture(snapshot: Snapshot) -> Fixture {
     let (store, receiver) = watch::channel(Arc::new(snapshot));
     let stopping = CancellationToken::new();
-    let readiness = Readiness { store: Some(receiver.clone()), stopping: stopping.clone() };
+    let demand = receiver.clone();
+    let readiness = Readiness::new(stopping.clone()).with("demand", move || {
+        if demand.borrow().ready { Ok(()) } else { Err("HPAs not read yet".to_owned()) }
+    });
     let config = Config { store: receiver };
-    Fixture { router: router(Some(config), readiness, Arc::default()), store, stopping }
+    Fixture {
+        router: router(Some(config), readiness, Arc::default(), Guard::default()),
+        store,
+        stopping,
+    }
 }
 
 fn key(selector: &str) -> MetricKey {
@@ -165,7 +172,7 @@ async fn readiness_waits_for_the_demand_and_ends_with_shutdown() {
     let fixture = fixture(Snapshot::default());
     let (code, body) = request(&fixture.router, "GET", "/readyz").await;
     assert_eq!(code, 500);
-    assert!(body.contains("[-]demand failed: HPAs not read yet"), "{body}");
+    assert!(body.contains("[-]demand failed: reason withheld"), "{body}");
     assert_eq!(request(&fixture.router, "GET", "/livez").await, (200, "ok".into()));
     fixture.store.send_replace(Arc::new(Snapshot::new(Arc::default(), &[])));
     assert_eq!(request(&fixture.router, "GET", "/readyz").await, (200, "ok".into()));
@@ -177,8 +184,8 @@ async fn readiness_waits_for_the_demand_and_ends_with_shutdown() {
 
 #[tokio::test]
 async fn switched_off_there_is_health_but_no_api() {
-    let readiness = Readiness { store: None, stopping: CancellationToken::new() };
-    let router = router(None, readiness, Arc::default());
+    let readiness = Readiness::new(CancellationToken::new());
+    let router = router(None, readiness, Arc::default(), Guard::default());
     assert_eq!(request(&router, "GET", "/readyz").await, (200, "ok".into()));
     assert_eq!(request(&router, "GET", PATH).await.0, 404);
     assert_eq!(request(&router, "GET", "/apis/external.metrics.k8s.io/v1beta1").await.0, 404);

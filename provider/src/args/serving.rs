@@ -1,6 +1,6 @@
 //! Where and how the API is served.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::Args as ClapArgs;
 
@@ -32,6 +32,15 @@ pub struct Serving {
         value_name = "FILE"
     )]
     pub tls_private_key_file: Option<PathBuf>,
+    /// How long to serve on after SIGTERM, unready, until nobody sends requests here any more
+    #[arg(
+        long,
+        env = "DD_EXTERNAL_METRICS_PROVIDER_SHUTDOWN_DELAY",
+        default_value = "3s",
+        value_parser = humantime::parse_duration,
+        value_name = "TIME"
+    )]
+    pub shutdown_delay: Duration,
 }
 
 impl Serving {

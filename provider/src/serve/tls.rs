@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use axum_server::tls_rustls::RustlsConfig;
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
@@ -51,7 +50,7 @@ pub enum Error {
 }
 
 /// A server configuration with that certificate, TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
-pub fn config(source: &Source) -> Result<RustlsConfig, Error> {
+pub fn config(source: &Source) -> Result<Arc<ServerConfig>, Error> {
     let (chain, key) = match source {
         Source::Files { certificate, key } => read(certificate, key)?,
         Source::SelfSigned { names } => {
@@ -64,7 +63,7 @@ pub fn config(source: &Source) -> Result<RustlsConfig, Error> {
     };
     let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(RustlsConfig::from_config(Arc::new(config)))
+    Ok(Arc::new(config))
 }
 
 type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
@@ -96,7 +95,7 @@ mod tests {
     fn a_self_signed_certificate_needs_no_files() {
         install_provider();
         let tls = config(&Source::SelfSigned { names: vec!["localhost".into()] }).unwrap();
-        assert_eq!(tls.get_inner().alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
+        assert_eq!(tls.alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
     }
 
     #[test]
