@@ -3,7 +3,9 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
+use axum_server::tls_rustls::RustlsConfig;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use rustls::server::WebPkiClientVerifier;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +16,12 @@ use crate::{
     demand,
     metrics::Metrics,
     poll::{self, Poll},
-    query, serve, shutdown,
+    query,
+    serve::{
+        self,
+        tls::{Certificates, Source},
+    },
+    shutdown,
     store::Snapshot,
     telemetry, write,
 };
@@ -43,8 +50,10 @@ async fn start(args: Run) -> anyhow::Result<()> {
         );
         None
     };
-    let namespace = external.as_ref().map_or("default", |external| &external.namespace);
-    let tls = serve::tls::config(&serving.certificate(namespace))?;
+    let cluster = external.as_ref().map(|external| (&external.kube, external.namespace.as_str()));
+    let expiry = serve::tls::metrics::Expiry::default();
+    let certificates = start_certificates(&args.serving, cluster, expiry, &mut tasks)?;
+    let tls = serve::tls::config(&certificates, WebPkiClientVerifier::no_client_auth());
     let api = external.map(|external| external.api);
     let readiness =
         Readiness { store: api.as_ref().map(|api| api.store.clone()), stopping: stop.clone() };
@@ -52,7 +61,9 @@ async fn start(args: Run) -> anyhow::Result<()> {
     let router = api::router(api, readiness, metrics);
     tasks.spawn("server", {
         let stop = stop.clone();
-        async move { Ok(serve::run(listener, tls, router, stop).await?) }
+        async move {
+            Ok(serve::run(listener, RustlsConfig::from_config(tls), router, stop).await?)
+        }
     });
     let signals = tokio::spawn(shutdown::on_signal(stop));
     let ended = tasks.wait().await;
@@ -62,7 +73,47 @@ async fn start(args: Run) -> anyhow::Result<()> {
 
 struct ExternalMetrics {
     api: api::Config,
+    kube: kube::Client,
     namespace: String,
+}
+
+/// Has a certificate to serve with, and starts what replaces it. `cluster` is the way to
+/// kube-apiserver and our namespace.
+fn start_certificates(
+    args: &args::Serving,
+    cluster: Option<(&kube::Client, &str)>,
+    expiry: serve::tls::metrics::Expiry,
+    tasks: &mut Tasks,
+) -> anyhow::Result<Arc<Certificates>> {
+    let source = args.certificate();
+    let names = serve::tls::names(cluster.map_or("default", |(_, namespace)| namespace));
+    let certificates = Arc::new(Certificates::start(&source, &names, expiry)?);
+    let (shared, stop) = (certificates.clone(), tasks.stop.clone());
+    match (source, cluster) {
+        (Source::Files(files), _) => tasks.spawn("watch of certificate files", async move {
+            files.watch(serve::tls::files::LOOK, shared, stop).await;
+            Ok(())
+        }),
+        (Source::OwnCa { secret, lifetimes }, Some((kube, namespace))) => {
+            let config = serve::ca::Config {
+                namespace: namespace.to_owned(),
+                secret,
+                api_service: "v1beta1.external.metrics.k8s.io".to_owned(),
+                names,
+                lifetimes,
+            };
+            let kube = kube.clone();
+            tasks.spawn("own CA", async move {
+                serve::ca::run(kube, config, shared, stop).await;
+                Ok(())
+            });
+        }
+        (Source::OwnCa { .. }, None) => tracing::warn!(
+            "external metrics are off, so is the own CA: a self-signed certificate is served"
+        ),
+        (Source::SelfSigned, _) => {}
+    }
+    Ok(certificates)
 }
 
 /// Starts what reads the demand and what asks Datadog.
@@ -90,6 +141,7 @@ async fn start_external_metrics(
     let kube_config = kube_config(args).await?;
     let namespace = kube_config.default_namespace.clone();
     let kube = kube::Client::try_from(kube_config).context("Kubernetes client cannot be made")?;
+    let kube_of_all = kube.clone();
     demand::watch::check(&kube).await?;
     let watched = watched(settings, config.defaults);
     tracing::info!(
@@ -130,7 +182,7 @@ async fn start_external_metrics(
         Ok(())
     });
     let api = api::Config { store: store_receiver };
-    Ok(ExternalMetrics { api, namespace })
+    Ok(ExternalMetrics { api, kube: kube_of_all, namespace })
 }
 
 fn written(settings: &args::ExternalMetrics, namespace: &str) -> write::Config {

@@ -10,6 +10,7 @@ use axum::Router;
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 use tokio_util::sync::CancellationToken;
 
+pub mod ca;
 pub mod tls;
 
 /// How long requests under way may take to end when the server stops.
