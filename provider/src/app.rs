@@ -61,9 +61,7 @@ async fn start(args: Run) -> anyhow::Result<()> {
     let router = api::router(api, readiness, metrics);
     tasks.spawn("server", {
         let stop = stop.clone();
-        async move {
-            Ok(serve::run(listener, RustlsConfig::from_config(tls), router, stop).await?)
-        }
+        async move { Ok(serve::run(listener, RustlsConfig::from_config(tls), router, stop).await?) }
     });
     let signals = tokio::spawn(shutdown::on_signal(stop));
     let ended = tasks.wait().await;

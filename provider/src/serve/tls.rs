@@ -19,11 +19,11 @@ pub mod files;
 pub mod metrics;
 mod pair;
 
+pub use self::pair::{Pair, not_after};
 use self::{
     files::Files,
     metrics::{Expiry, Which},
 };
-pub use self::pair::{Pair, not_after};
 
 /// Where the certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::{
-    ByteString, api::core::v1::Secret,
-    kube_aggregator::pkg::apis::apiregistration::v1::APIService,
+    ByteString, api::core::v1::Secret, kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
 use kube::{
     Api, Client,
@@ -142,13 +141,9 @@ impl Keeper {
     }
 
     /// Writes the Secret, if it is still the one that was read.
-    async fn write(
-        &self,
-        old: Option<Secret>,
-        state: &State,
-        step: Step,
-    ) -> Result<(), Failure> {
-        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+    async fn write(&self, old: Option<Secret>, state: &State, step: Step) -> Result<(), Failure> {
+        let params =
+            PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let name = &self.config.secret;
         let data = Some(state.data());
         let written = if let Some(old) = old {
@@ -189,7 +184,11 @@ impl Keeper {
             }
             View::Elsewhere(why) => {
                 self.service_said.once(why, || {
-                    tracing::warn!(name, why, "APIService is not ours to change, it gets no caBundle");
+                    tracing::warn!(
+                        name,
+                        why,
+                        "APIService is not ours to change, it gets no caBundle"
+                    );
                 });
                 return true;
             }

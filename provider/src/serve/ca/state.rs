@@ -94,9 +94,7 @@ impl State {
         let ca = note(Authority::parse(data, CA), &mut unusable);
         let state = ca.map(|ca| Self {
             leaf: note(Leaf::parse(data, &ca), &mut unusable),
-            next: present(data, NEXT.0)
-                .then(|| note(Next::parse(data), &mut unusable))
-                .flatten(),
+            next: present(data, NEXT.0).then(|| note(Next::parse(data), &mut unusable)).flatten(),
             previous: present(data, PREVIOUS)
                 .then(|| note(Previous::parse(data), &mut unusable))
                 .flatten(),
@@ -188,7 +186,7 @@ impl Authority {
     fn parse(data: &Data, keys: (&str, &str)) -> Result<Self, String> {
         let key = text(data, keys.1)?;
         Self::new(Certificate::of(data, keys.0)?, key.to_owned())
-            .map_err(|error| format!("{}: {error}", keys.0))
+            .map_err(|error| format!("{} with {}: {error}", keys.0, keys.1))
     }
 
     /// Fails where the key is not that of the certificate, or the certificate is that of no CA.
@@ -210,7 +208,8 @@ impl Leaf {
     fn parse(data: &Data, ca: &Authority) -> Result<Self, String> {
         let certificate = Certificate::of(data, LEAF.0)?;
         let key = text(data, LEAF.1)?.to_owned();
-        let leaf = Self::new(certificate, key).map_err(|error| format!("{}: {error}", LEAF.0))?;
+        let leaf = Self::new(certificate, key)
+            .map_err(|error| format!("{} with {}: {error}", LEAF.0, LEAF.1))?;
         let signed = leaf.certificate.is_signed_by(&ca.certificate);
         signed.map_err(|error| format!("{} is not signed by {}: {error}", LEAF.0, CA.0))?;
         Ok(leaf)

@@ -1,8 +1,6 @@
 //! What the APIService says about whom kube-apiserver trusts.
 
-use k8s_openapi::{
-    ByteString, kube_aggregator::pkg::apis::apiregistration::v1::APIService,
-};
+use k8s_openapi::{ByteString, kube_aggregator::pkg::apis::apiregistration::v1::APIService};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use crate::serve::{ca::state::Certificate, tls};

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 
 use jiff::Timestamp;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue},
+    encoding::EncodeLabelSet,
     metrics::{family::Family, gauge::Gauge},
     registry::Registry,
 };
@@ -14,7 +14,7 @@ use prometheus_client::{
 pub struct Expiry(Family<Label, Gauge<f64, AtomicU64>>);
 
 /// One of the certificates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Which {
     /// The one that clients see.
     Serving,
@@ -24,7 +24,7 @@ pub enum Which {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Label {
-    certificate: Which,
+    certificate: &'static str,
 }
 
 impl Expiry {
@@ -39,8 +39,11 @@ impl Expiry {
 
     /// `which` ends at this moment.
     pub fn set(&self, which: Which, not_after: Timestamp) {
-        let label = Label { certificate: which };
-        self.0.get_or_create(&label).set(not_after.as_duration().as_secs_f64());
+        let certificate = match which {
+            Which::Serving => "serving",
+            Which::Ca => "ca",
+        };
+        self.0.get_or_create(&Label { certificate }).set(not_after.as_duration().as_secs_f64());
     }
 }
 
@@ -57,6 +60,11 @@ mod tests {
         expiry.set(Which::Ca, Timestamp::from_second(1_800_000_000).unwrap());
         let mut told = String::new();
         text::encode(&mut told, &registry).unwrap();
-        insta::assert_snapshot!(told, @"");
+        insta::assert_snapshot!(told, @r#"
+        # HELP tls_certificate_not_after_seconds End of the certificate, in seconds since 1970.
+        # TYPE tls_certificate_not_after_seconds gauge
+        tls_certificate_not_after_seconds{certificate="ca"} 1800000000.0
+        # EOF
+        "#);
     }
 }

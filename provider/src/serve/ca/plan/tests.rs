@@ -79,7 +79,11 @@ fn what_has_ended_is_made_anew() {
     let state = begun();
     assert_eq!(planned(&state, &View::Unknown, 30_000), Step::Begin);
     let state = then(&state, Step::PrepareCa, 20_000);
-    assert_eq!(planned(&state, &View::Unknown, 30_000), Step::SwitchCa, "there is one that nobody saw");
+    assert_eq!(
+        planned(&state, &View::Unknown, 30_000),
+        Step::SwitchCa,
+        "there is one that nobody saw"
+    );
     assert_eq!(planned(&state, &View::Unknown, 50_000), Step::Begin);
 }
 
@@ -125,18 +129,18 @@ fn garbage_is_named_and_costs_no_more_than_it_must() {
     };
     let (read, said) = garbage(&mut data, "next-ca.crt");
     assert!(read.unwrap().next.is_none());
-    insta::assert_snapshot!(said, @"");
+    assert!(said.starts_with("next-ca.crt: "), "{said}");
     let (read, said) = garbage(&mut data, "tls.key");
     assert!(read.is_some_and(|it| it.leaf.is_none()));
-    insta::assert_snapshot!(said, @"");
+    assert!(said.contains("tls.crt with tls.key: "), "{said}");
     let (read, said) = garbage(&mut data, "ca.crt");
     assert!(read.is_none());
-    insta::assert_snapshot!(said, @"");
+    assert!(said.starts_with("ca.crt: "), "{said}");
     let mut data = begun().data();
     data.extend(begun().data().into_iter().filter(|(key, _)| key.starts_with("tls.")));
     let (read, said) = State::parse(&data);
     assert!(read.is_some_and(|it| it.leaf.is_none()), "a leaf of another CA");
-    insta::assert_snapshot!(said.join("; "), @"");
+    assert!(said[0].starts_with("tls.crt is not signed by ca.crt"), "{said:?}");
 }
 
 /// As kube-apiserver does: the name of the Service, the usage, the time.
@@ -180,13 +184,13 @@ fn trouble() -> impl Strategy<Value = Trouble> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(6))]
 
     /// A kube-apiserver that is behind by less than the margin accepts what a replica serves that is
     /// behind by some looks, through several lives of a CA.
     #[test]
     fn what_is_served_is_always_trusted(
-        looks in prop::collection::vec((1_i64..120, trouble()), 1..40),
+        troubles in prop::collection::vec((1_i64..90, trouble()), 1..20),
         lag in 0_i64..50,
     ) {
         let mut now = 0;
@@ -196,11 +200,13 @@ proptest! {
         let mut published = VecDeque::from([(i64::MIN, bundle.clone())]);
         let mut stored = VecDeque::from([(i64::MIN, state.clone())]);
         let mut changes_of_ca = 0;
-        for (pause, trouble) in looks.iter().cycle() {
-            if now > 120_000 {
+        // However bad it gets: now and then an hour goes by without trouble.
+        let well = vec![(30, Trouble::None); 12];
+        for (pause, trouble) in troubles.iter().chain(&well).cycle() {
+            if now > 60_000 {
                 break;
             }
-            now += pause * 4;
+            now += pause * 10;
             let view = match trouble {
                 Trouble::Unreadable => View::Unknown,
                 // An old copy of the object: what was the bundle of the first state.
@@ -214,9 +220,11 @@ proptest! {
                 }
                 _ => ours(&bundle),
             };
-            // One step at a look, then the bundle.
-            let step = planned(&state, &view, now);
-            if let Some(new) = step.apply(Some(&state), &names(), &LIVES, at(now)).unwrap() {
+            // Step by step; then the bundle.
+            loop {
+                let step = planned(&state, &view, now);
+                let new = step.apply(Some(&state), &names(), &LIVES, at(now)).unwrap();
+                let Some(new) = new else { break };
                 prop_assert_ne!(step, Step::Begin);
                 changes_of_ca += u32::from(step == Step::SwitchCa);
                 state = new;
@@ -234,10 +242,10 @@ proptest! {
             }
             for (_, bundle) in &published {
                 for (_, served) in &stored {
-                    prop_assert!(accepts(bundle, served, at(now)), "at {now}: {step:?}");
+                    prop_assert!(accepts(bundle, served, at(now)), "at {now}");
                 }
             }
         }
-        prop_assert!(changes_of_ca >= 1 || now < 25_000, "{changes_of_ca}");
+        prop_assert!(changes_of_ca >= 2, "{changes_of_ca}");
     }
 }
