@@ -8,18 +8,20 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{self, health::Readiness},
+    api::{self, health::Readiness, review},
     args::{self, Args, Command, Run},
     datadog::{Client, batch::Limits},
     demand,
     metrics::Metrics,
     poll::{self, Poll},
     query,
-    serve::{self, guard::Guard},
+    serve::{self, client_certs::AnyClient, guard::Guard, tls::metrics::Expiry},
     shutdown,
     store::Snapshot,
     telemetry, write,
 };
+
+mod serving;
 
 /// Runs the command of `args` to its end.
 pub async fn run(args: Args) -> anyhow::Result<()> {
@@ -37,7 +39,10 @@ async fn start(args: Run) -> anyhow::Result<()> {
     let mut metrics = Metrics::default();
     let server =
         serve::Server { shutdown_delay: serving.shutdown_delay, ..serve::Server::default() };
+    let (expiry, reviews) = (Expiry::default(), review::metrics::Metrics::default());
     server.metrics.register(metrics.registry_mut());
+    expiry.register(metrics.registry_mut());
+    reviews.register(metrics.registry_mut());
     let metrics = Arc::new(metrics);
     let mut tasks = Tasks::default();
     let external = if args.external_metrics.enabled {
@@ -48,12 +53,15 @@ async fn start(args: Run) -> anyhow::Result<()> {
         );
         None
     };
-    let namespace = external.as_ref().map_or("default", |external| &external.namespace);
-    let tls = serve::tls::config(&serving.certificate(namespace))?;
+    let cluster = external.as_ref().map(|external| (&external.kube, external.namespace.as_str()));
+    let certificates = serving::start_certificates(serving, cluster, expiry, &mut tasks)?;
+    let tls = serve::tls::config(&certificates, Arc::new(AnyClient::default()));
+    let kube = external.as_ref().map(|external| external.kube.clone());
+    let access = serving::start_access(serving, kube, reviews, &mut tasks)?;
     let api = external.map(|external| external.api);
     let readiness = readiness(api.as_ref(), tasks.stopping.clone());
     tracing::info!(address = %listener.local_addr()?, "serving");
-    let router = api::router(api, readiness, metrics, Guard::new(&server.limits));
+    let router = api::guarded(api, readiness, metrics, Guard::new(&server.limits), access);
     let stopping = tasks.stopping.clone();
     let signals = tokio::spawn(shutdown::on_signal(stopping.clone()));
     tasks.spawn("server", async move { Ok(server.run(listener, tls, router, stopping).await?) });
@@ -74,6 +82,7 @@ fn readiness(external: Option<&api::Config>, stopping: CancellationToken) -> Rea
 
 struct ExternalMetrics {
     api: api::Config,
+    kube: kube::Client,
     namespace: String,
 }
 
@@ -102,6 +111,7 @@ async fn start_external_metrics(
     let kube_config = kube_config(args).await?;
     let namespace = kube_config.default_namespace.clone();
     let kube = kube::Client::try_from(kube_config).context("Kubernetes client cannot be made")?;
+    let kube_of_all = kube.clone();
     demand::watch::check(&kube).await?;
     let watched = watched(settings, config.defaults);
     tracing::info!(
@@ -142,7 +152,7 @@ async fn start_external_metrics(
         Ok(())
     });
     let api = api::Config { store: store_receiver };
-    Ok(ExternalMetrics { api, namespace })
+    Ok(ExternalMetrics { api, kube: kube_of_all, namespace })
 }
 
 fn written(settings: &args::ExternalMetrics, namespace: &str) -> write::Config {

@@ -20,6 +20,7 @@ use crate::serve::{
     connection::Shared, connections::Connections, limits::Limits, metrics::Metrics,
 };
 
+pub mod ca;
 pub mod client_certs;
 pub mod connection;
 mod connections;
