@@ -55,43 +55,15 @@ pub(super) async fn serve(
     address: SocketAddr,
     place: Place,
 ) {
-    let kill = place.signals.kill.clone();
-    tokio::select! {
-        biased;
-        () = kill.cancelled() => shared.metrics.connection_closed("evicted"),
-        () = shake_hands_and_serve(&shared, stream, address, &place) => {}
-    }
-}
-
-async fn shake_hands_and_serve(
-    shared: &Shared,
-    stream: TcpStream,
-    address: SocketAddr,
-    place: &Place,
-) {
-    let Some(stream) = shake_hands(shared, stream, address, place).await else { return };
+    let Some(stream) = shake_hands(&shared, stream, address, &place).await else { return };
     if !place.open() {
         shared.metrics.connection_closed("too many");
         return;
     }
-    let (_, session) = stream.get_ref();
-    // A client that negotiates nothing speaks HTTP/1.1, as with Go's servers.
-    let http2 = session.alpn_protocol() == Some(b"h2");
-    let chain = session.peer_certificates().unwrap_or_default();
-    let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
-    let born = Instant::now();
-    let connection = Connection {
-        shared,
-        signals: &place.signals,
-        // All that came at once should not go at once.
-        old: born + shared.limits.age.mul_f64(0.9 + 0.2 * fastrand::f64()),
-        peer: Arc::new(Peer::new(address, chain)),
-    };
-    let _open = shared.metrics.connection_opens(http2);
-    if http2 {
-        connection.serve_http2(stream).await;
-    } else {
-        connection.serve_http1(stream).await;
+    tokio::select! {
+        biased;
+        () = place.signals.kill.cancelled() => shared.metrics.connection_closed("evicted"),
+        () = serve_open(&shared, stream, address, &place) => {}
     }
 }
 
@@ -121,6 +93,33 @@ async fn shake_hands(
     };
     metrics.handshake_failed(failure);
     None
+}
+
+async fn serve_open(
+    shared: &Shared,
+    stream: TlsStream<TcpStream>,
+    address: SocketAddr,
+    place: &Place,
+) {
+    let (_, session) = stream.get_ref();
+    // A client that negotiates nothing speaks HTTP/1.1, as with Go's servers.
+    let http2 = session.alpn_protocol() == Some(b"h2");
+    let chain = session.peer_certificates().unwrap_or_default();
+    let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
+    let born = Instant::now();
+    let connection = Connection {
+        shared,
+        signals: &place.signals,
+        // All that came at once should not go at once.
+        old: born + shared.limits.age.mul_f64(0.9 + 0.2 * fastrand::f64()),
+        peer: Arc::new(Peer::new(address, chain)),
+    };
+    let _open = shared.metrics.connection_opens(http2);
+    if http2 {
+        connection.serve_http2(stream).await;
+    } else {
+        connection.serve_http1(stream).await;
+    }
 }
 
 struct Connection<'a> {
