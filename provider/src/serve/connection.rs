@@ -98,9 +98,11 @@ async fn shake_hands(
 async fn serve_open(
     shared: &Shared,
     stream: TlsStream<TcpStream>,
-    address: SocketAddr,
+    mut address: SocketAddr,
     place: &Place,
 ) {
+    // Over a socket for both, IPv4 comes as IPv6.
+    address.set_ip(address.ip().to_canonical());
     let (_, session) = stream.get_ref();
     // A client that negotiates nothing speaks HTTP/1.1, as with Go's servers.
     let http2 = session.alpn_protocol() == Some(b"h2");
@@ -139,8 +141,7 @@ impl Connection<'_> {
             .header_read_timeout(limits.header_time)
             .max_headers(limits.headers)
             .max_header_size(limits.header_bytes as usize)
-            .max_buf_size((limits.header_bytes as usize).max(8192))
-            .half_close(false);
+            .max_buf_size((limits.header_bytes as usize).max(8192));
         // By a header in the next answer: to close it in between would lose a request that is on
         // its way.
         let old = self.old;
