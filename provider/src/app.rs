@@ -74,9 +74,8 @@ async fn start(args: Run) -> anyhow::Result<()> {
 fn readiness(external: Option<&api::Config>, stopping: CancellationToken) -> Readiness {
     let readiness = Readiness::new(stopping);
     let Some(store) = external.map(|external| external.store.clone()) else { return readiness };
-    readiness.with("demand", move || match store.borrow().ready {
-        true => Ok(()),
-        false => Err("HPAs not read yet".to_owned()),
+    readiness.with("demand", move || {
+        if store.borrow().ready { Ok(()) } else { Err("HPAs not read yet".to_owned()) }
     })
 }
 
@@ -253,6 +252,39 @@ impl Tasks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn told_to_stop_the_server_ends_before_the_others() {
+        let mut tasks = Tasks::default();
+        let (stopping, stop) = (tasks.stopping.clone(), tasks.stop.clone());
+        tasks.spawn("server", {
+            let (stopping, stop) = (stopping.clone(), stop.clone());
+            async move {
+                stopping.cancelled().await;
+                tokio::task::yield_now().await;
+                anyhow::ensure!(!stop.is_cancelled(), "stopped before the server");
+                Ok(())
+            }
+        });
+        tasks.spawn("poll", async move {
+            stop.cancelled().await;
+            Ok(())
+        });
+        stopping.cancel();
+        tasks.wait().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_part_that_ends_by_itself_ends_all_and_is_named() {
+        let mut tasks = Tasks::default();
+        let stopping = tasks.stopping.clone();
+        tasks.spawn("server", async move {
+            stopping.cancelled().await;
+            Ok(())
+        });
+        tasks.spawn("poll", async { Ok(()) });
+        assert_eq!(tasks.wait().await.unwrap_err().to_string(), "poll ended by itself");
+    }
 
     #[test]
     fn an_error_is_one_line_that_says_everything_once() {
