@@ -76,7 +76,7 @@ impl Cluster {
 
     fn answer(&mut self, method: &Method, path: &str, body: &Value) -> Result<Value, u16> {
         let found = |object: &Value| if object.is_null() { Err(404) } else { Ok(object.clone()) };
-        let same = |object: &Value| {
+        let same = |object: &Value| -> Result<(), u16> {
             let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
             if version(object) == version(body) { Ok(()) } else { Err(409) }
         };

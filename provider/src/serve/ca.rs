@@ -25,10 +25,10 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 mod keeper;
-mod make;
-mod plan;
-mod state;
-mod view;
+pub mod make;
+pub mod plan;
+pub mod state;
+pub mod view;
 
 use self::keeper::Keeper;
 pub use self::plan::Lifetimes;
