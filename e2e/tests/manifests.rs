@@ -34,11 +34,12 @@ const WALKTHROUGH: [&str; 7] = [
     "manifests/cluster-agent/hpa-example/nginx.yaml",
     "manifests/cluster-agent/hpa-example/hpa-manifest.yaml",
 ];
-const KUSTOMIZATIONS: [&str; 4] = [
+const KUSTOMIZATIONS: [&str; 5] = [
     "manifests/cluster-agent",
     "hpa-example",
     "manifests/overlays/fast",
     "manifests/overlays/local",
+    "manifests/overlays/own-ca",
 ];
 /// What the harness puts beside them where pods have a network.
 const HARNESS: [&str; 4] = [

@@ -8,18 +8,20 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    api::{self, health::Readiness},
+    api::{self, health::Readiness, review},
     args::{self, Args, Command, Run},
     datadog::{Client, batch::Limits},
     demand,
     metrics::Metrics,
     poll::{self, Poll},
     query,
-    serve::{self, guard::Guard},
+    serve::{self, client_certs::AnyClient, guard::Guard, tls::metrics::Expiry},
     shutdown,
     store::Snapshot,
     telemetry, write,
 };
+
+mod serving;
 
 /// Runs the command of `args` to its end.
 pub async fn run(args: Args) -> anyhow::Result<()> {
@@ -37,7 +39,10 @@ async fn start(args: Run) -> anyhow::Result<()> {
     let mut metrics = Metrics::default();
     let server =
         serve::Server { shutdown_delay: serving.shutdown_delay, ..serve::Server::default() };
+    let (expiry, reviews) = (Expiry::default(), review::metrics::Metrics::default());
     server.metrics.register(metrics.registry_mut());
+    expiry.register(metrics.registry_mut());
+    reviews.register(metrics.registry_mut());
     let metrics = Arc::new(metrics);
     let mut tasks = Tasks::default();
     let external = if args.external_metrics.enabled {
@@ -48,12 +53,15 @@ async fn start(args: Run) -> anyhow::Result<()> {
         );
         None
     };
-    let namespace = external.as_ref().map_or("default", |external| &external.namespace);
-    let tls = serve::tls::config(&serving.certificate(namespace))?;
+    let cluster = external.as_ref().map(|external| (&external.kube, external.namespace.as_str()));
+    let certificates = serving::start_certificates(serving, cluster, expiry, &mut tasks)?;
+    let tls = serve::tls::config(&certificates, Arc::new(AnyClient::default()));
+    let kube = external.as_ref().map(|external| external.kube.clone());
+    let access = serving::start_access(serving, kube, reviews, &mut tasks)?;
     let api = external.map(|external| external.api);
     let readiness = readiness(api.as_ref(), tasks.stopping.clone());
     tracing::info!(address = %listener.local_addr()?, "serving");
-    let router = api::router(api, readiness, metrics, Guard::new(&server.limits));
+    let router = api::guarded(api, readiness, metrics, Guard::new(&server.limits), access);
     let stopping = tasks.stopping.clone();
     let signals = tokio::spawn(shutdown::on_signal(stopping.clone()));
     tasks.spawn("server", async move { Ok(server.run(listener, tls, router, stopping).await?) });
@@ -66,14 +74,14 @@ async fn start(args: Run) -> anyhow::Result<()> {
 fn readiness(external: Option<&api::Config>, stopping: CancellationToken) -> Readiness {
     let readiness = Readiness::new(stopping);
     let Some(store) = external.map(|external| external.store.clone()) else { return readiness };
-    readiness.with("demand", move || match store.borrow().ready {
-        true => Ok(()),
-        false => Err("HPAs not read yet".to_owned()),
+    readiness.with("demand", move || {
+        if store.borrow().ready { Ok(()) } else { Err("HPAs not read yet".to_owned()) }
     })
 }
 
 struct ExternalMetrics {
     api: api::Config,
+    kube: kube::Client,
     namespace: String,
 }
 
@@ -102,6 +110,7 @@ async fn start_external_metrics(
     let kube_config = kube_config(args).await?;
     let namespace = kube_config.default_namespace.clone();
     let kube = kube::Client::try_from(kube_config).context("Kubernetes client cannot be made")?;
+    let kube_of_all = kube.clone();
     demand::watch::check(&kube).await?;
     let watched = watched(settings, config.defaults);
     tracing::info!(
@@ -142,7 +151,7 @@ async fn start_external_metrics(
         Ok(())
     });
     let api = api::Config { store: store_receiver };
-    Ok(ExternalMetrics { api, namespace })
+    Ok(ExternalMetrics { api, kube: kube_of_all, namespace })
 }
 
 fn written(settings: &args::ExternalMetrics, namespace: &str) -> write::Config {
@@ -243,6 +252,39 @@ impl Tasks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn told_to_stop_the_server_ends_before_the_others() {
+        let mut tasks = Tasks::default();
+        let (stopping, stop) = (tasks.stopping.clone(), tasks.stop.clone());
+        tasks.spawn("server", {
+            let (stopping, stop) = (stopping.clone(), stop.clone());
+            async move {
+                stopping.cancelled().await;
+                tokio::task::yield_now().await;
+                anyhow::ensure!(!stop.is_cancelled(), "stopped before the server");
+                Ok(())
+            }
+        });
+        tasks.spawn("poll", async move {
+            stop.cancelled().await;
+            Ok(())
+        });
+        stopping.cancel();
+        tasks.wait().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_part_that_ends_by_itself_ends_all_and_is_named() {
+        let mut tasks = Tasks::default();
+        let stopping = tasks.stopping.clone();
+        tasks.spawn("server", async move {
+            stopping.cancelled().await;
+            Ok(())
+        });
+        tasks.spawn("poll", async { Ok(()) });
+        assert_eq!(tasks.wait().await.unwrap_err().to_string(), "poll ended by itself");
+    }
 
     #[test]
     fn an_error_is_one_line_that_says_everything_once() {

@@ -20,6 +20,7 @@ use crate::serve::{
     connection::Shared, connections::Connections, limits::Limits, metrics::Metrics,
 };
 
+pub mod ca;
 pub mod client_certs;
 pub mod connection;
 mod connections;
@@ -101,7 +102,7 @@ impl Server {
             let place = connections.arrive();
             tasks.spawn(connection::serve(shared.clone(), stream, address, place));
             while let Some(ended) = tasks.try_join_next() {
-                tell(ended);
+                tell(&ended);
             }
         };
         let stop = async {
@@ -116,7 +117,7 @@ impl Server {
         shared.drain.cancel();
         let drained = async {
             while let Some(ended) = tasks.join_next().await {
-                tell(ended);
+                tell(&ended);
             }
         };
         if timeout(shared.limits.drain, drained).await.is_err() {
@@ -159,8 +160,8 @@ fn is_of_one_connection(kind: io::ErrorKind) -> bool {
 }
 
 /// A panic ends its connection, not the server.
-fn tell(ended: Result<(), JoinError>) {
-    if let Err(error) = ended.as_ref()
+fn tell(ended: &Result<(), JoinError>) {
+    if let Err(error) = ended
         && error.is_panic()
     {
         tracing::error!(%error, "a connection ended by a panic");

@@ -44,6 +44,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 use tokio_util::sync::CancellationToken;
 use tower_test::mock::{self, SendResponse};
 
+#[allow(dead_code, reason = "the unit tests use more of it")]
 #[path = "../src/api/authn/tests/pki.rs"]
 mod pki;
 

@@ -194,7 +194,7 @@ fn forbidden(user: &User, attributes: &Attributes, reason: &str) -> Status {
         name: resource.name.clone(),
         group: resource.group.clone(),
         kind: resource.resource.clone(),
-        cause: None,
+        causes: vec![],
     };
     Status::forbidden(format!("{what} is forbidden: {message}"), details)
 }

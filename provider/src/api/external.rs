@@ -79,6 +79,10 @@ async fn metric(
     client: Client,
 ) -> Result<Response, Status> {
     let Path((namespace, metric)) = path.map_err(|error| Status::bad_request(error.body_text()))?;
+    // `namespaces//metric`, which the router lets through, is judged as all namespaces.
+    if namespace.is_empty() {
+        return Err(Status::not_found("the server could not find the requested resource"));
+    }
     // Before anything else, as Go's servers do: who cannot read the answer is told that.
     let accepted = client.negotiate(VALUES)?;
     let selector = read_parameters(parameters.as_deref().unwrap_or_default())?;

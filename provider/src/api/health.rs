@@ -60,9 +60,11 @@ impl Check {
 impl Readiness {
     /// Ready until `stopping` is cancelled.
     pub fn new(stopping: CancellationToken) -> Self {
-        let shutdown = move || match stopping.is_cancelled() {
-            false => Ok(()),
-            true => Err("process is shutting down".to_owned()),
+        let shutdown = move || {
+            if stopping.is_cancelled() {
+                return Err("process is shutting down".to_owned());
+            }
+            Ok(())
         };
         Self(vec![Check::ping(), Check::new("shutdown", shutdown)])
     }
@@ -99,12 +101,12 @@ fn answer(name: &str, checks: &[Check], query: Option<&str>) -> Response {
     let query = || url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     let mut excluded: Vec<_> =
         query().filter(|(key, _)| key == "exclude").map(|(_, value)| value).collect();
-    let mut lines = String::new();
+    let mut lines = vec![];
     let mut failed = false;
     for Check { name: check, look } in checks {
         let asked = excluded.len();
         excluded.retain(|name| name != check);
-        lines += &if excluded.len() < asked {
+        lines.push(if excluded.len() < asked {
             format!("[+]{check} excluded: ok\n")
         } else if let Err(why) = look() {
             tracing::debug!(check, why, "{name} check failed");
@@ -112,15 +114,17 @@ fn answer(name: &str, checks: &[Check], query: Option<&str>) -> Response {
             format!("[-]{check} failed: reason withheld\n")
         } else {
             format!("[+]{check} ok\n")
-        };
+        });
     }
     if !excluded.is_empty() {
         excluded.dedup();
         let unknown: Vec<_> = excluded.iter().map(|name| format!("{name:?}")).collect();
         let unknown = unknown.join(",");
-        lines +=
-            &format!("warn: some health checks cannot be excluded: no matches for {unknown}\n");
+        lines.push(format!(
+            "warn: some health checks cannot be excluded: no matches for {unknown}\n"
+        ));
     }
+    let lines = lines.concat();
     if failed {
         return text(StatusCode::INTERNAL_SERVER_ERROR, format!("{lines}{name} check failed\n"));
     }

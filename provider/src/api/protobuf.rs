@@ -189,14 +189,13 @@ struct Quantity {
 
 impl From<&Details> for StatusDetails {
     fn from(details: &Details) -> Self {
-        let cause = details.cause.clone();
+        let causes = details.causes.iter().map(|cause| cause.message.clone());
         Self {
             name: details.name.clone(),
             group: details.group.clone(),
             kind: details.kind.clone(),
-            causes: cause
+            causes: causes
                 .map(|message| StatusCause { message, ..StatusCause::default() })
-                .into_iter()
                 .collect(),
             ..Self::default()
         }

@@ -16,7 +16,8 @@ pub struct Status {
     code: StatusCode,
     reason: &'static str,
     message: String,
-    details: Option<Details>,
+    /// In a box, because this is the error of many functions and mostly empty.
+    details: Option<Box<Details>>,
 }
 
 /// What an error is about, of the fields of `StatusDetails` those that we fill; empty ones are left
@@ -32,17 +33,16 @@ pub struct Details {
     /// The resource.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
-    /// The message of the only cause.
-    #[serde(rename = "causes", skip_serializing_if = "Option::is_none", serialize_with = "causes")]
-    pub cause: Option<String>,
+    /// What led to it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<Cause>,
 }
 
-fn causes<S: Serializer>(cause: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    struct Cause<'a> {
-        message: &'a str,
-    }
-    serializer.collect_seq(cause.as_deref().map(|message| Cause { message }))
+/// One cause, of whose fields we only fill one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cause {
+    /// What the user reads.
+    pub message: String,
 }
 
 /// Field order of `k8s.io/apimachinery/pkg/apis/meta/v1/types.go`.
@@ -80,7 +80,7 @@ impl Status {
 
     /// 403: the user may not do this to what `details` name.
     pub fn forbidden(message: impl Into<String>, details: Details) -> Self {
-        let details = Some(details);
+        let details = Some(Box::new(details));
         Self { details, ..Self::new(StatusCode::FORBIDDEN, "Forbidden", message) }
     }
 
@@ -125,7 +125,8 @@ impl Status {
     pub fn internal(cause: impl Into<String>) -> Self {
         let cause = cause.into();
         let message = format!("Internal error occurred: {cause}");
-        let details = Some(Details { cause: Some(cause), ..Details::default() });
+        let details = Details { causes: vec![Cause { message: cause }], ..Details::default() };
+        let details = Some(Box::new(details));
         Self { details, ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message) }
     }
 
@@ -136,7 +137,7 @@ impl Status {
 
     /// 504, as `errors.NewTimeoutError`: the answer took too long.
     pub fn timeout(message: impl std::fmt::Display) -> Self {
-        let details = Some(Details::default());
+        let details = Some(Box::default());
         let message = format!("Timeout: {message}");
         Self { details, ..Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message) }
     }
@@ -158,7 +159,7 @@ impl Status {
 
     /// What it is about.
     pub fn details(&self) -> Option<&Details> {
-        self.details.as_ref()
+        self.details.as_deref()
     }
 }
 
@@ -171,7 +172,7 @@ impl Serialize for Status {
             status: "Failure",
             message: &self.message,
             reason: self.reason,
-            details: self.details.as_ref(),
+            details: self.details(),
             code: self.code.as_u16(),
         };
         body.serialize(serializer)

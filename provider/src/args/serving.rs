@@ -4,7 +4,13 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::Args as ClapArgs;
 
-use crate::serve::tls::Source;
+use crate::{
+    args::parse_duration,
+    serve::{
+        ca::Lifetimes,
+        tls::{Source, files::Files},
+    },
+};
 
 /// Where and how the API is served.
 #[derive(Debug, ClapArgs)]
@@ -41,24 +47,70 @@ pub struct Serving {
         value_name = "TIME"
     )]
     pub shutdown_delay: Duration,
+    /// Secret in which to keep a CA of our own, whose certificate goes into the APIService
+    #[arg(
+        long,
+        env = "DD_EXTERNAL_METRICS_PROVIDER_TLS_OWN_CA_SECRET",
+        conflicts_with = "tls_cert_file",
+        value_name = "NAME"
+    )]
+    pub tls_own_ca_secret: Option<String>,
+    /// Life of a certificate of the own CA; it is replaced after two thirds of it
+    #[arg(
+        long,
+        env = "DD_EXTERNAL_METRICS_PROVIDER_TLS_CERT_LIFE",
+        default_value = "30d",
+        value_parser = parse_duration,
+        value_name = "DURATION"
+    )]
+    pub tls_cert_life: Duration,
+    /// Life of the own CA; it is replaced after two thirds of it
+    #[arg(
+        long,
+        env = "DD_EXTERNAL_METRICS_PROVIDER_TLS_CA_LIFE",
+        default_value = "365d",
+        value_parser = parse_duration,
+        value_name = "DURATION"
+    )]
+    pub tls_ca_life: Duration,
+    /// Time from the publication of a new own CA until it signs
+    #[arg(
+        long,
+        env = "DD_EXTERNAL_METRICS_PROVIDER_TLS_CA_MARGIN",
+        default_value = "1h",
+        value_parser = parse_duration,
+        value_name = "DURATION"
+    )]
+    pub tls_ca_margin: Duration,
+    /// Whether a right to read all metrics is reviewed once, for each of them; false where an
+    /// authorizer takes rights to single metrics away
+    #[arg(
+        long,
+        env = "DD_EXTERNAL_METRICS_PROVIDER_BROAD_REVIEWS",
+        default_value_t = true,
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
+    pub broad_reviews: bool,
 }
 
 impl Serving {
-    /// The given files, or a self-signed certificate for the names by which the Service in
-    /// `namespace` is reached.
-    pub fn certificate(&self, namespace: &str) -> Source {
-        match (&self.tls_cert_file, &self.tls_private_key_file) {
-            (Some(certificate), Some(key)) => {
-                Source::Files { certificate: certificate.clone(), key: key.clone() }
-            }
-            _ => Source::SelfSigned {
-                names: vec![
-                    format!("datadog-custom-metrics-server.{namespace}.svc"),
-                    format!("datadog-cluster-agent.{namespace}.svc"),
-                    "localhost".to_owned(),
-                    "127.0.0.1".to_owned(),
-                ],
+    /// The given files, else a CA of our own where that is asked for, else a self-signed
+    /// certificate.
+    pub fn certificate(&self) -> Source {
+        if let (Some(certificate), Some(key)) = (&self.tls_cert_file, &self.tls_private_key_file) {
+            return Source::Files(Files { certificate: certificate.clone(), key: key.clone() });
+        }
+        match &self.tls_own_ca_secret {
+            Some(secret) if !secret.is_empty() => Source::OwnCa {
+                secret: secret.clone(),
+                lifetimes: Lifetimes {
+                    leaf: self.tls_cert_life,
+                    ca: self.tls_ca_life,
+                    margin: self.tls_ca_margin,
+                },
             },
+            _ => Source::SelfSigned,
         }
     }
 }

@@ -55,43 +55,15 @@ pub(super) async fn serve(
     address: SocketAddr,
     place: Place,
 ) {
-    let kill = place.signals.kill.clone();
-    tokio::select! {
-        biased;
-        () = kill.cancelled() => shared.metrics.connection_closed("evicted"),
-        () = shake_hands_and_serve(&shared, stream, address, &place) => {}
-    }
-}
-
-async fn shake_hands_and_serve(
-    shared: &Shared,
-    stream: TcpStream,
-    address: SocketAddr,
-    place: &Place,
-) {
-    let Some(stream) = shake_hands(shared, stream, address, place).await else { return };
+    let Some(stream) = shake_hands(&shared, stream, address, &place).await else { return };
     if !place.open() {
         shared.metrics.connection_closed("too many");
         return;
     }
-    let (_, session) = stream.get_ref();
-    // A client that negotiates nothing speaks HTTP/1.1, as with Go's servers.
-    let http2 = session.alpn_protocol() == Some(b"h2");
-    let chain = session.peer_certificates().unwrap_or_default();
-    let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
-    let born = Instant::now();
-    let connection = Connection {
-        shared,
-        signals: &place.signals,
-        // All that came at once should not go at once.
-        old: born + shared.limits.age.mul_f64(0.9 + 0.2 * fastrand::f64()),
-        peer: Arc::new(Peer::new(address, chain)),
-    };
-    let _open = shared.metrics.connection_opens(http2);
-    if http2 {
-        connection.serve_http2(stream).await;
-    } else {
-        connection.serve_http1(stream).await;
+    tokio::select! {
+        biased;
+        () = place.signals.kill.cancelled() => shared.metrics.connection_closed("evicted"),
+        () = serve_open(&shared, stream, address, &place) => {}
     }
 }
 
@@ -123,6 +95,35 @@ async fn shake_hands(
     None
 }
 
+async fn serve_open(
+    shared: &Shared,
+    stream: TlsStream<TcpStream>,
+    mut address: SocketAddr,
+    place: &Place,
+) {
+    // Over a socket for both, IPv4 comes as IPv6.
+    address.set_ip(address.ip().to_canonical());
+    let (_, session) = stream.get_ref();
+    // A client that negotiates nothing speaks HTTP/1.1, as with Go's servers.
+    let http2 = session.alpn_protocol() == Some(b"h2");
+    let chain = session.peer_certificates().unwrap_or_default();
+    let chain = chain.iter().map(|certificate| certificate.clone().into_owned()).collect();
+    let born = Instant::now();
+    let connection = Connection {
+        shared,
+        signals: &place.signals,
+        // All that came at once should not go at once.
+        old: born + shared.limits.age.mul_f64(0.9 + 0.2 * fastrand::f64()),
+        peer: Arc::new(Peer::new(address, chain)),
+    };
+    let _open = shared.metrics.connection_opens(http2);
+    if http2 {
+        connection.serve_http2(stream).await;
+    } else {
+        connection.serve_http1(stream).await;
+    }
+}
+
 struct Connection<'a> {
     shared: &'a Shared,
     signals: &'a Arc<Signals>,
@@ -140,8 +141,7 @@ impl Connection<'_> {
             .header_read_timeout(limits.header_time)
             .max_headers(limits.headers)
             .max_header_size(limits.header_bytes as usize)
-            .max_buf_size((limits.header_bytes as usize).max(8192))
-            .half_close(false);
+            .max_buf_size((limits.header_bytes as usize).max(8192));
         // By a header in the next answer: to close it in between would lose a request that is on
         // its way.
         let old = self.old;

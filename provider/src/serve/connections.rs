@@ -10,14 +10,14 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// The connections of a server, in three stages: handshake, open, closing. Each stage is bounded,
-/// so that whatever arrives, the server holds at most `handshakes + 2 × connections`.
+/// so that whatever arrives, the server holds at most `max_handshakes + 2 × max_open`.
 ///
 /// An attacker behind one address and a whole cluster behind one proxy look the same, so no count
 /// by address: those that do nothing make room for those that come.
 #[derive(Debug)]
 pub(super) struct Connections {
-    handshakes: usize,
-    connections: usize,
+    max_handshakes: usize,
+    max_open: usize,
     stages: Mutex<Stages>,
 }
 
@@ -49,14 +49,14 @@ pub(super) struct Place {
 }
 
 impl Connections {
-    pub(super) fn new(handshakes: usize, connections: usize) -> Arc<Self> {
-        Arc::new(Self { handshakes, connections, stages: Mutex::default() })
+    pub(super) fn new(max_handshakes: usize, max_open: usize) -> Arc<Self> {
+        Arc::new(Self { max_handshakes, max_open, stages: Mutex::default() })
     }
 
     /// A place among the handshakes; the oldest one ends where there is none left.
     pub(super) fn arrive(self: &Arc<Self>) -> Place {
         let mut stages = self.stages();
-        if stages.handshakes.len() >= self.handshakes {
+        if stages.handshakes.len() >= self.max_handshakes {
             kill_first(&mut stages.handshakes);
         }
         let id = stages.next;
@@ -89,13 +89,13 @@ impl Place {
     pub(super) fn open(&self) -> bool {
         let mut stages = self.connections.stages();
         stages.handshakes.remove(&self.id);
-        if stages.open.len() >= self.connections.connections {
+        if stages.open.len() >= self.connections.max_open {
             let idle = stages.open.iter().filter_map(|(id, it)| Some((it.activity.rank()?, *id)));
             let Some(victim) = idle.min().and_then(|(_, id)| stages.open.remove_entry(&id)) else {
                 return false;
             };
             victim.1.close.cancel();
-            if stages.closing.len() >= self.connections.connections {
+            if stages.closing.len() >= self.connections.max_open {
                 kill_first(&mut stages.closing);
             }
             stages.closing.insert(victim.0, victim.1);

@@ -1,28 +1,45 @@
-//! The serving certificate: files that are given, or one that signs itself.
+//! The serving certificate: where it comes from, and how it changes under running connections.
+//!
+//! One part writes the certificate ([`Certificates`]: the watch of the given files, or the own CA),
+//! each handshake reads it. A connection keeps the keys that it has agreed on, so that a new
+//! certificate drops none.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use rustls::{
     ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
+    pki_types::pem,
+    server::{ClientHello, ResolvesServerCert, danger::ClientCertVerifier},
+    sign::CertifiedKey,
+    version::{TLS12, TLS13},
+};
+use tokio::sync::watch;
+
+pub mod files;
+pub mod metrics;
+mod pair;
+
+pub use self::pair::{Pair, not_after};
+use self::{
+    files::Files,
+    metrics::{Expiry, Which},
 };
 
 /// Where the certificate comes from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// PEM files: the chain, leaf first, and its key.
-    Files {
-        /// The certificate chain.
-        certificate: PathBuf,
-        /// The private key.
-        key: PathBuf,
+    /// PEM files, read again when they change.
+    Files(Files),
+    /// Signed by a CA of our own that is kept in a Secret ([`crate::serve::ca`]); until that can be
+    /// read, one that signs itself.
+    OwnCa {
+        /// The Secret's name.
+        secret: String,
+        /// How long certificates live.
+        lifetimes: crate::serve::ca::Lifetimes,
     },
-    /// Made at start for these DNS names and addresses; trusted by nobody, so the APIService needs
-    /// `insecureSkipTLSVerify`.
-    SelfSigned {
-        /// Subject alternative names.
-        names: Vec<String>,
-    },
+    /// Made at start; trusted by nobody, so the APIService needs `insecureSkipTLSVerify`.
+    SelfSigned,
 }
 
 /// Why there is no certificate to serve with.
@@ -44,74 +61,132 @@ pub enum Error {
     /// Certificate and key do not fit together.
     #[error("certificate and key cannot be used together: {0}")]
     Mismatch(#[from] rustls::Error),
+    /// The certificate cannot be parsed.
+    #[error("certificate cannot be read: {0}")]
+    Certificate(String),
     /// The self-signed certificate cannot be made.
     #[error("self-signed certificate cannot be made: {0}")]
     SelfSigned(#[from] rcgen::Error),
 }
 
-/// A server configuration with that certificate, TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
-pub fn config(source: &Source) -> Result<Arc<ServerConfig>, Error> {
-    let (chain, key) = match source {
-        Source::Files { certificate, key } => read(certificate, key)?,
-        Source::SelfSigned { names } => {
-            let made = rcgen::generate_simple_self_signed(names.clone())?;
-            (
-                vec![made.cert.der().clone()],
-                PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into()),
-            )
-        }
-    };
-    let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+/// The names and addresses by which the provider is reached in `namespace`: both Services of the
+/// walkthrough, and the machine itself.
+pub fn names(namespace: &str) -> Vec<String> {
+    let services = SERVICES.iter().flat_map(|service| {
+        ["svc", "svc.cluster.local"].map(|suffix| format!("{service}.{namespace}.{suffix}"))
+    });
+    services.chain(["localhost", "127.0.0.1", "::1"].map(str::to_owned)).collect()
 }
 
-type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+/// The Services that lead to the provider: that of the APIService, and that of the node agents.
+pub const SERVICES: [&str; 2] = ["datadog-custom-metrics-server", "datadog-cluster-agent"];
 
-fn read(certificate: &PathBuf, key: &PathBuf) -> Result<Pair, Error> {
-    let unusable = |what: &'static str, path: &PathBuf| {
-        let path = path.clone();
-        move |source| Error::File { what, path, source }
-    };
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(unusable("certificate file", certificate))?;
-    if chain.is_empty() {
-        return Err(Error::Empty(certificate.clone()));
+/// The writer of the serving certificate.
+#[derive(Debug)]
+pub struct Certificates {
+    served: watch::Sender<Arc<CertifiedKey>>,
+    expiry: Expiry,
+}
+
+impl Certificates {
+    /// What `source` gives at once: the files must be there, the own CA need not be.
+    pub fn start(source: &Source, names: &[String], expiry: Expiry) -> Result<Self, Error> {
+        let pair = match source {
+            Source::Files(files) => files.read()?,
+            Source::OwnCa { .. } | Source::SelfSigned => Pair::self_signed(names)?,
+        };
+        Ok(Self::new(pair, expiry))
     }
-    let key = PrivateKeyDer::from_pem_file(key).map_err(unusable("private key file", key))?;
-    Ok((chain, key))
+
+    fn new(pair: Pair, expiry: Expiry) -> Self {
+        expiry.set(Which::Serving, pair.not_after);
+        Self { served: watch::Sender::new(pair.key), expiry }
+    }
+
+    /// Serves `pair` from the next handshake on; nothing happens where it is served already.
+    pub fn serve(&self, pair: Pair) -> bool {
+        self.expiry.set(Which::Serving, pair.not_after);
+        self.served.send_if_modified(|served| {
+            let new = served.cert != pair.key.cert;
+            if new {
+                *served = pair.key;
+            }
+            new
+        })
+    }
+
+    /// Where the moments at which certificates end are told.
+    pub fn expiry(&self) -> &Expiry {
+        &self.expiry
+    }
+
+    /// What handshakes read.
+    pub fn resolver(&self) -> Arc<dyn ResolvesServerCert> {
+        Arc::new(Newest(self.served.subscribe()))
+    }
+}
+
+/// The newest certificate, whatever name the client asks for: kube-apiserver asks for that of the
+/// Service, a person for an address.
+struct Newest(watch::Receiver<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Newest {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.borrow().clone())
+    }
+}
+
+impl fmt::Debug for Newest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Newest").finish_non_exhaustive()
+    }
+}
+
+/// TLS 1.3, or 1.2 for who has nothing newer; HTTP/2, or HTTP/1.1; client certificates as
+/// `clients` wants them.
+///
+/// Sessions are resumed from memory (rustls' default: 256 sessions, two tickets each in TLS 1.3), with the
+/// client's certificate as it was shown; whoever judges that must do so again. No early data.
+pub fn config(
+    certificates: &Certificates,
+    clients: Arc<dyn ClientCertVerifier>,
+) -> Arc<ServerConfig> {
+    let mut config = ServerConfig::builder_with_protocol_versions(&[&TLS13, &TLS12])
+        .with_client_cert_verifier(clients)
+        .with_cert_resolver(certificates.resolver());
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Arc::new(config)
 }
 
 #[cfg(test)]
 mod tests {
+    use rustls::server::WebPkiClientVerifier;
+
     use super::*;
 
-    fn install_provider() {
+    #[test]
+    fn http_2_is_preferred_and_no_files_are_needed() {
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let expiry = Expiry::default();
+        let certificates =
+            Certificates::start(&Source::SelfSigned, &names("default"), expiry).unwrap();
+        let config = config(&certificates, WebPkiClientVerifier::no_client_auth());
+        assert_eq!(config.alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
+        assert_eq!(config.max_early_data_size, 0);
     }
 
     #[test]
-    fn a_self_signed_certificate_needs_no_files() {
-        install_provider();
-        let tls = config(&Source::SelfSigned { names: vec!["localhost".into()] }).unwrap();
-        assert_eq!(tls.alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
+    fn a_certificate_that_is_served_already_is_no_change() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let one = Pair::self_signed(&names("default")).unwrap();
+        let other = Pair::self_signed(&names("default")).unwrap();
+        let certificates = Certificates::new(one.clone(), Expiry::default());
+        assert!(!certificates.serve(one));
+        assert!(certificates.serve(other));
     }
 
     #[test]
-    fn given_files_are_read_and_a_bad_one_is_named() {
-        install_provider();
-        let folder = tempfile::tempdir().unwrap();
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        let certificate = folder.path().join("tls.crt");
-        let key = folder.path().join("tls.key");
-        std::fs::write(&certificate, made.cert.pem()).unwrap();
-        let source = Source::Files { certificate: certificate.clone(), key: key.clone() };
-        let missing = config(&source).unwrap_err().to_string();
-        assert!(missing.contains("private key file") && missing.contains("tls.key"), "{missing}");
-        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        config(&source).unwrap();
-        std::fs::write(&certificate, "no PEM").unwrap();
-        assert!(matches!(config(&source), Err(Error::Empty(path)) if path == certificate));
+    fn both_services_and_the_machine_itself_are_named() {
+        insta::assert_snapshot!(names("ns").join(" "), @"datadog-custom-metrics-server.ns.svc datadog-custom-metrics-server.ns.svc.cluster.local datadog-cluster-agent.ns.svc datadog-cluster-agent.ns.svc.cluster.local localhost 127.0.0.1 ::1");
     }
 }

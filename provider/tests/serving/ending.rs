@@ -27,9 +27,9 @@ async fn ask(served: &Served, protocol: &[u8], mut requests: usize) -> usize {
 
 #[tokio::test]
 async fn connections_age_and_no_request_is_lost() {
-    let served = Served::start(Limits { age: Duration::from_millis(5), ..Limits::default() });
+    let served = Served::start(Limits { age: Duration::from_millis(20), ..Limits::default() });
     for protocol in [HTTP1, H2] {
-        let asking = [(); 4].map(|()| ask(&served, protocol, 300));
+        let asking = [(); 3].map(|()| ask(&served, protocol, 100));
         let connections = within(futures::future::join_all(asking)).await;
         assert!(connections.iter().all(|number| *number > 1), "{connections:?}");
     }

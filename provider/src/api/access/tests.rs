@@ -16,6 +16,7 @@ use crate::{
         health::Readiness,
         review::{metrics::Metrics, rights, testing::Apiserver},
     },
+    serve::guard::Guard,
     store::Snapshot,
 };
 
@@ -53,9 +54,11 @@ fn peer() -> Extension<Arc<Peer>> {
 fn guarded(verdict: Verdict) -> (Apiserver, Router) {
     let (apiserver, access) = access(verdict);
     let store = watch::channel(Arc::new(Snapshot::default())).1;
-    let readiness = Readiness { store: None, stopping: CancellationToken::new() };
+    let readiness = Readiness::new(CancellationToken::new());
     let config = api::Config { store };
-    (apiserver, api::guarded(Some(config), readiness, Arc::default(), access).layer(peer()))
+    let guard = Guard::default();
+    let router = api::guarded(Some(config), readiness, Arc::default(), guard, access);
+    (apiserver, router.layer(peer()))
 }
 
 fn get(uri: &str) -> http::request::Builder {

@@ -169,7 +169,7 @@ mod router {
     fn judged(uri: &str) -> String {
         match of(&format!("GET {uri}")) {
             Attributes::Path { path, .. } => format!("path {path}"),
-            Attributes::Resource(it) if it.resource == "namespaces" => {
+            Attributes::Resource(it) if !it.subresource.is_empty() => {
                 format!("{} {}", it.name, it.subresource)
             }
             Attributes::Resource(it) => format!("{} {}", it.namespace, it.resource),

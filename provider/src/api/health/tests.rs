@@ -15,9 +15,8 @@ fn fixture() -> Fixture {
     let stopping = CancellationToken::new();
     let good = Arc::new(AtomicBool::new(true));
     let look = good.clone();
-    let demand = move || match look.load(Ordering::Relaxed) {
-        true => Ok(()),
-        false => Err("HPAs not read yet".to_owned()),
+    let demand = move || {
+        if look.load(Ordering::Relaxed) { Ok(()) } else { Err("HPAs not read yet".to_owned()) }
     };
     let readiness = Readiness::new(stopping.clone()).with("demand", demand);
     Fixture { router: routes(readiness), good, stopping }

@@ -84,11 +84,10 @@ where
     let mut pause = FIRST_PAUSE;
     for _ in 0..PAUSES {
         match reviews.create(&PostParams::default(), review).await {
-            Err(error) if is_passing(&error) => {
-                sleep(pause.mul_f64(1.0 + fastrand::f64() / 5.0)).await
-            }
+            Err(error) if is_passing(&error) => {}
             answered => return answered,
         }
+        sleep(pause.mul_f64(1.0 + fastrand::f64() / 5.0)).await;
         pause = pause.mul_f64(1.5);
     }
     reviews.create(&PostParams::default(), review).await

@@ -1,4 +1,4 @@
-//! What somebody may do, by SubjectAccessReview.
+//! What somebody may do, by `SubjectAccessReview`.
 //!
 //! Go's servers remember a yes for 10 s, less than the 15 s between two questions of the HPA
 //! controller, so that each of them costs a review. Here:

@@ -15,10 +15,13 @@ use tower_test::mock;
 #[derive(Clone, Default)]
 pub(crate) struct Apiserver(Arc<Shared>);
 
+/// The status for a spec.
+pub(crate) type Rule = fn(&Value) -> Value;
+
 #[derive(Default)]
 struct Shared {
     answers: Mutex<VecDeque<(u16, Value)>>,
-    always: Mutex<Option<fn(&Value) -> Value>>,
+    always: Mutex<Option<Rule>>,
     asked: Mutex<Vec<Value>>,
     news: Notify,
 }
@@ -68,7 +71,7 @@ impl Apiserver {
     }
 
     /// Answers each review for which there is no other answer.
-    pub(crate) fn always(&self, status: fn(&Value) -> Value) {
+    pub(crate) fn always(&self, status: Rule) {
         *self.0.always.lock().unwrap() = Some(status);
         self.0.news.notify_waiters();
     }

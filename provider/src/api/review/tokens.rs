@@ -1,4 +1,4 @@
-//! Whose a bearer token is, by TokenReview.
+//! Whose a bearer token is, by `TokenReview`.
 //!
 //! As Go's servers do it (`k8s.io/apiserver/pkg/authentication/token/cache` and
 //! `plugin/pkg/authenticator/token/webhook`): an answer counts for 10 s, whether it is a user or a

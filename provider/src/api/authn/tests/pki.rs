@@ -8,55 +8,55 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 
 /// In the middle of their lives.
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2026-06-01T12:00:00Z".parse().unwrap()
 }
 
 /// For tests only, made for them with `openssl genpkey`: rcgen with ring makes none.
-pub fn rsa() -> KeyPair {
+pub(crate) fn rsa() -> KeyPair {
     KeyPair::from_pem(include_str!("rsa.pem")).unwrap()
 }
 
-pub struct Ca {
-    pub certificate: Certificate,
+pub(crate) struct Ca {
+    pub(crate) certificate: Certificate,
     issuer: Issuer<'static, KeyPair>,
 }
 
 /// A chain and its key.
-pub struct Identity {
-    pub chain: Vec<CertificateDer<'static>>,
-    pub key: KeyPair,
+pub(crate) struct Identity {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: KeyPair,
 }
 
 impl Ca {
     /// As kubeadm makes them.
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self::with(KeyPair::generate().unwrap(), authority(name))
     }
 
-    pub fn with(key: KeyPair, params: CertificateParams) -> Self {
+    pub(crate) fn with(key: KeyPair, params: CertificateParams) -> Self {
         let certificate = params.self_signed(&key).unwrap();
         Self { certificate, issuer: Issuer::new(params, key) }
     }
 
     /// One that this one has signed.
-    pub fn below(&self, params: CertificateParams) -> Self {
+    pub(crate) fn below(&self, params: CertificateParams) -> Self {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Self { certificate, issuer: Issuer::new(params, key) }
     }
 
-    pub fn issue(&self, params: &CertificateParams) -> Identity {
+    pub(crate) fn issue(&self, params: &CertificateParams) -> Identity {
         self.issue_for(KeyPair::generate().unwrap(), params)
     }
 
-    pub fn issue_for(&self, key: KeyPair, params: &CertificateParams) -> Identity {
+    pub(crate) fn issue_for(&self, key: KeyPair, params: &CertificateParams) -> Identity {
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Identity { chain: vec![certificate.der().clone()], key }
     }
 }
 
-pub fn authority(name: &str) -> CertificateParams {
+pub(crate) fn authority(name: &str) -> CertificateParams {
     let mut params = named(name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![
@@ -68,7 +68,7 @@ pub fn authority(name: &str) -> CertificateParams {
 }
 
 /// kubeadm's `front-proxy-client` for one: a common name, no alternative names, usage clientAuth.
-pub fn client(name: &str) -> CertificateParams {
+pub(crate) fn client(name: &str) -> CertificateParams {
     let mut params = named(name);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
