@@ -96,7 +96,7 @@ async fn errors_are_status_objects() {
     let fixture = fixture(wanted("", fresh(7.0)));
     let (code, body) = request(&fixture.router, "GET", &format!("{PATH}?labelSelector=a+b")).await;
     assert_eq!(code, 400);
-    insta::assert_snapshot!(body, @r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"labelSelector \"a b\" cannot be read at character 4: an operator (`=`, `==`, `!=`, `in`, `notin`) before this expected","reason":"BadRequest","code":400}"#);
+    insta::assert_snapshot!(body, @r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt","reason":"BadRequest","code":400}"#);
     for (method, path, expected) in [
         ("GET", "/apis/external.metrics.k8s.io/v1beta1/queue.depth", 404),
         ("GET", "/apis/external.metrics.k8s.io/v1beta1/namespaces/default", 404),
