@@ -3,15 +3,15 @@
 //! [`answer`] decides (pure), [`external`] is the metric path, `list` the one of all metrics;
 //! [`discovery`], [`openapi`] and [`health`] are what surrounds them. [`selector`], [`status`],
 //! [`wire`], [`protobuf`] and [`table`] are Kubernetes' formats, [`negotiate`] chooses one of them
-//! and [`respond`] writes it.
+//! and [`respond`] writes it. [`log`] is around them all.
 
 use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::Request,
     http::Method,
-    middleware::{self, Next},
+    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -28,6 +28,7 @@ pub mod discovery;
 pub mod external;
 pub mod health;
 mod list;
+pub mod log;
 pub mod negotiate;
 pub mod openapi;
 pub mod peer;
@@ -51,15 +52,15 @@ pub fn router(external: Option<Config>, readiness: Readiness, metrics: Arc<Metri
     let api = match external {
         Some(config) => discovery::routes()
             .merge(openapi::routes())
-            .merge(list::routes(config.store.clone()))
-            .merge(external::routes(External::new(config))),
+            .merge(list::routes(config.store.clone(), metrics.clone()))
+            .merge(external::routes(External::new(config, metrics.clone()))),
         None => Router::new(),
     };
-    api.layer(middleware::from_fn_with_state(metrics, count))
-        .merge(probes)
+    api.merge(probes)
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(respond::finish))
+        .layer(middleware::from_fn_with_state(metrics, log::observe))
 }
 
 /// What the metric path needs.
@@ -78,13 +79,6 @@ fn metrics_route(metrics: Arc<Metrics>, external: Option<&Config>) -> Router {
         metrics.encode()
     };
     Router::new().route("/metrics", get(scrape))
-}
-
-async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
-    let timer = metrics.time_api_request();
-    let response = next.run(request).await;
-    timer.answered(response.status().as_u16());
-    response
 }
 
 async fn unknown_path(request: Request) -> Response {

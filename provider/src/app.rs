@@ -22,12 +22,16 @@ use crate::{
 /// Runs the command of `args` to its end.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
-        Command::Run(run) => start(*run).await,
+        Command::Run(run) => {
+            let telemetry = telemetry::start(&run.log)?;
+            let ended = start(*run).await;
+            telemetry.finish().await;
+            ended
+        }
     }
 }
 
 async fn start(args: Run) -> anyhow::Result<()> {
-    telemetry::init(&args.log.log_level, args.log.log_format)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "datadog-cluster-agent starts");
     let serving = &args.serving;
     let listener =

@@ -24,9 +24,10 @@ use crate::{
         selector,
         status::Status,
         table::Table,
-        wire::{ExternalMetricValue, ExternalMetricValueList},
+        wire::{ExternalMetricValue, ExternalMetricValueList, GROUP},
     },
     demand::MetricKey,
+    metrics::Metrics,
 };
 
 /// How long a request may wait for the very first answer of Datadog, and how many may wait for the
@@ -38,12 +39,13 @@ const WAITING_PER_METRIC: usize = 2;
 #[derive(Debug, Clone)]
 pub(super) struct External {
     config: Config,
+    metrics: Arc<Metrics>,
     waiting: Waiting,
 }
 
 impl External {
-    pub(super) fn new(config: Config) -> Self {
-        Self { config, waiting: Waiting::default() }
+    pub(super) fn new(config: Config, metrics: Arc<Metrics>) -> Self {
+        Self { config, metrics, waiting: Waiting::default() }
     }
 
     fn answer(&self, key: &MetricKey) -> Answer {
@@ -88,7 +90,10 @@ async fn metric(
     };
     tracing::debug!(metric = %key, ?answer, "metric asked for");
     match answer {
-        Answer::Value(value) => Ok(write(accepted, value, &namespace)),
+        Answer::Value(value) => {
+            external.metrics.served(GROUP, value.timestamp, Timestamp::now());
+            Ok(write(accepted, value, &namespace))
+        }
         Answer::NotAskedYet => Err(not_asked_yet(&key)),
         Answer::Refusal(status) => Err(status),
     }

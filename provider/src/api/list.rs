@@ -19,8 +19,9 @@ use crate::{
         discovery::accept,
         external::read_parameters,
         status::Status,
-        wire::{ExternalMetricValue, ExternalMetricValueList},
+        wire::{ExternalMetricValue, ExternalMetricValueList, GROUP},
     },
+    metrics::Metrics,
     store::Snapshot,
 };
 
@@ -28,13 +29,13 @@ const NAME: &str = "externalmetrics";
 
 type Store = watch::Receiver<Arc<Snapshot>>;
 
-pub(super) fn routes(store: Store) -> Router {
+pub(super) fn routes(store: Store, metrics: Arc<Metrics>) -> Router {
     let path = "/apis/external.metrics.k8s.io/v1beta1/namespaces/{namespace}/externalmetrics";
-    Router::new().route(path, get(list)).with_state(store)
+    Router::new().route(path, get(list)).with_state((store, metrics))
 }
 
 async fn list(
-    State(store): State<Store>,
+    State((store, metrics)): State<(Store, Arc<Metrics>)>,
     Path(namespace): Path<String>,
     RawQuery(parameters): RawQuery,
     headers: HeaderMap,
@@ -54,8 +55,14 @@ async fn list(
         return reserved().into_response();
     }
     let snapshot = store.borrow().clone();
-    match items(&namespace, &snapshot, Timestamp::now()) {
-        Ok(items) => Json(ExternalMetricValueList::from(items)).into_response(),
+    let now = Timestamp::now();
+    match items(&namespace, &snapshot, now) {
+        Ok(items) => {
+            for item in &items {
+                metrics.served(GROUP, item.timestamp, now);
+            }
+            Json(ExternalMetricValueList::from(items)).into_response()
+        }
         Err(status) => status.into_response(),
     }
 }
