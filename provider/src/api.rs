@@ -52,8 +52,8 @@ pub fn router(external: Option<Config>, readiness: Readiness, metrics: Arc<Metri
     let api = match external {
         Some(config) => discovery::routes()
             .merge(openapi::routes())
-            .merge(list::routes(config.store.clone(), metrics.clone()))
-            .merge(external::routes(External::new(config, metrics.clone()))),
+            .merge(list::routes(config.store.clone()))
+            .merge(external::routes(External::new(config))),
         None => Router::new(),
     };
     api.merge(probes)

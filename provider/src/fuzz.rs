@@ -128,23 +128,51 @@ fn runtime() -> &'static Runtime {
 mod tests {
     use std::{fs, path::Path};
 
-    #[track_caller]
-    fn runs_over_seeds(target: &str, run: impl Fn(&[u8])) {
+    use proptest::{collection::vec, prelude::*, sample::Index};
+
+    const TARGETS: [(&str, fn(&[u8])); 5] = [
+        ("selector", super::selector),
+        ("accept", super::accept),
+        ("quantity", super::quantity),
+        ("protobuf", super::protobuf),
+        ("request", super::request),
+    ];
+
+    fn seeds(target: &str) -> Vec<Vec<u8>> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let seeds = fs::read_dir(root.join("fuzz/corpus").join(target)).unwrap();
-        let seeds: Vec<_> = seeds.map(|seed| fs::read(seed.unwrap().path()).unwrap()).collect();
-        assert!(!seeds.is_empty(), "{target} has no seeds");
-        for seed in &seeds {
-            run(seed);
-        }
+        seeds.map(|seed| fs::read(seed.unwrap().path()).unwrap()).collect()
     }
 
     #[test]
     fn every_target_takes_its_seeds() {
-        runs_over_seeds("selector", super::selector);
-        runs_over_seeds("accept", super::accept);
-        runs_over_seeds("quantity", super::quantity);
-        runs_over_seeds("protobuf", super::protobuf);
-        runs_over_seeds("request", super::request);
+        for (target, run) in TARGETS {
+            let seeds = seeds(target);
+            assert!(!seeds.is_empty(), "{target} has no seeds");
+            seeds.iter().for_each(|seed| run(seed));
+        }
+    }
+
+    proptest! {
+        /// Without the fuzzer's guidance; for long with `PROPTEST_CASES`.
+        #[test]
+        fn property_test_no_seed_with_a_few_other_bytes_is_a_defect(
+            seed: Index,
+            edits in vec((any::<Index>(), 0..3_u8, prop_oneof![
+                any::<u8>().prop_map(|byte| vec![byte]),
+                "[=!,()<> ;/%*.\n]|q=|in|%2[fF]|g=|as=|e9|\\xff".prop_map(String::into_bytes),
+            ]), 1..6),
+        ) {
+            for (target, run) in TARGETS {
+                let seeds = seeds(target);
+                let mut bytes = seed.get(&seeds).clone();
+                for (at, edit, with) in &edits {
+                    let at = at.index(bytes.len() + 1);
+                    let end = bytes.len().min(at + usize::from(*edit));
+                    bytes.splice(at..end, with.iter().copied());
+                }
+                run(&bytes);
+            }
+        }
     }
 }

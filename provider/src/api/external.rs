@@ -19,6 +19,7 @@ use crate::{
     api::{
         Config,
         answer::{Answer, answer, not_asked_yet},
+        log::Served,
         negotiate::{Accepted, Format, Tables},
         respond::{self, Client},
         selector,
@@ -27,7 +28,6 @@ use crate::{
         wire::{ExternalMetricValue, ExternalMetricValueList, GROUP},
     },
     demand::MetricKey,
-    metrics::Metrics,
 };
 
 /// How long a request may wait for the very first answer of Datadog, and how many may wait for the
@@ -39,13 +39,12 @@ const WAITING_PER_METRIC: usize = 2;
 #[derive(Debug, Clone)]
 pub(super) struct External {
     config: Config,
-    metrics: Arc<Metrics>,
     waiting: Waiting,
 }
 
 impl External {
-    pub(super) fn new(config: Config, metrics: Arc<Metrics>) -> Self {
-        Self { config, metrics, waiting: Waiting::default() }
+    pub(super) fn new(config: Config) -> Self {
+        Self { config, waiting: Waiting::default() }
     }
 
     fn answer(&self, key: &MetricKey) -> Answer {
@@ -90,23 +89,23 @@ async fn metric(
     };
     tracing::debug!(metric = %key, ?answer, "metric asked for");
     match answer {
-        Answer::Value(value) => {
-            external.metrics.served(GROUP, value.timestamp, Timestamp::now());
-            Ok(write(accepted, value, &namespace))
-        }
+        Answer::Value(value) => Ok(write(accepted, value, &namespace)),
         Answer::NotAskedYet => Err(not_asked_yet(&key)),
         Answer::Refusal(status) => Err(status),
     }
 }
 
 fn write(accepted: Accepted, value: ExternalMetricValue, namespace: &str) -> Response {
-    match accepted.format {
+    let served = Served { group: GROUP, times: vec![value.timestamp] };
+    let mut response = match accepted.format {
         Format::Table => {
             let table = Table::of([&value], namespace, Timestamp::now());
             respond::json(&table, accepted.pretty)
         }
         Format::Json | Format::Protobuf => accepted.write(&ExternalMetricValueList::from(value)),
-    }
+    };
+    response.extensions_mut().insert(served);
+    response
 }
 
 /// The selector; parameters that Kubernetes ignores for such a resource are ignored.

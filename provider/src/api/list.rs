@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Router,
     extract::{Path, RawQuery, State},
     http::HeaderMap,
     response::{IntoResponse, Response},
@@ -18,10 +18,11 @@ use crate::{
         answer::{Answer, answer},
         discovery::accept,
         external::read_parameters,
+        log::Served,
+        respond,
         status::Status,
         wire::{ExternalMetricValue, ExternalMetricValueList, GROUP},
     },
-    metrics::Metrics,
     store::Snapshot,
 };
 
@@ -29,13 +30,13 @@ const NAME: &str = "externalmetrics";
 
 type Store = watch::Receiver<Arc<Snapshot>>;
 
-pub(super) fn routes(store: Store, metrics: Arc<Metrics>) -> Router {
+pub(super) fn routes(store: Store) -> Router {
     let path = "/apis/external.metrics.k8s.io/v1beta1/namespaces/{namespace}/externalmetrics";
-    Router::new().route(path, get(list)).with_state((store, metrics))
+    Router::new().route(path, get(list)).with_state(store)
 }
 
 async fn list(
-    State((store, metrics)): State<(Store, Arc<Metrics>)>,
+    State(store): State<Store>,
     Path(namespace): Path<String>,
     RawQuery(parameters): RawQuery,
     headers: HeaderMap,
@@ -55,13 +56,13 @@ async fn list(
         return reserved().into_response();
     }
     let snapshot = store.borrow().clone();
-    let now = Timestamp::now();
-    match items(&namespace, &snapshot, now) {
+    match items(&namespace, &snapshot, Timestamp::now()) {
         Ok(items) => {
-            for item in &items {
-                metrics.served(GROUP, item.timestamp, now);
-            }
-            Json(ExternalMetricValueList::from(items)).into_response()
+            let times = items.iter().map(|item| item.timestamp).collect();
+            // Ends like the answer to one metric.
+            let mut response = respond::json(&ExternalMetricValueList::from(items), false);
+            response.extensions_mut().insert(Served { group: GROUP, times });
+            response
         }
         Err(status) => status.into_response(),
     }

@@ -12,6 +12,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{Instrument, Level};
 
@@ -27,6 +28,15 @@ const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 const MAX_AUDIT_ID: usize = 128;
 /// From here on a request is slow: longer than one may wait for Datadog's first answer.
 const SLOW: Duration = Duration::from_secs(2);
+
+/// In the extensions of a response: the times of the values that it has.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// Their API group.
+    pub group: &'static str,
+    /// One for each item.
+    pub times: Vec<Timestamp>,
+}
 
 /// Middleware around everything. `Arc<User>` in the extensions of the response, or of the request
 /// where that has it already, is who asked.
@@ -60,6 +70,10 @@ pub async fn observe(
     let status = response.status();
     span.record("http.response.status_code", status.as_u16());
     metrics.api_request(kind, status.as_u16(), elapsed);
+    if let Some(Served { group, times }) = response.extensions_mut().remove() {
+        let now = Timestamp::now();
+        times.iter().for_each(|time| metrics.served(group, *time, now));
+    }
     asked.log(&response, kind.verb, &audit_id, elapsed);
     response.headers_mut().insert(AUDIT_ID, audit_id);
     response

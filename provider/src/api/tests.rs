@@ -187,6 +187,8 @@ async fn metrics_count_requests_and_tell_valid_from_invalid() {
         "external_metrics{valid=\"false\"} 0",
         "external_metrics_api_requests_total{code=\"200\"} 1",
         "external_metrics_api_requests_total{code=\"404\"} 1",
+        "apiserver_request_total{verb=\"LIST\",resource=\"metric\",code=\"404\"} 1",
+        "metrics_apiserver_metric_freshness_seconds_count{group=\"external.metrics.k8s.io\"} 1",
     ] {
         assert!(body.contains(line), "{line}\n{body}");
     }

@@ -2,17 +2,13 @@
 //!
 //! Names that Go's servers have are theirs. No label holds what a client can make up.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use axum::http::Method;
 use jiff::Timestamp;
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{
-        counter::Counter,
-        family::Family,
-        histogram::{Histogram, exponential_buckets},
-    },
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::Registry,
 };
 
@@ -30,12 +26,9 @@ pub struct Request {
 impl Request {
     /// The kind of a request for `path`.
     pub fn new(method: &Method, path: &str) -> Self {
-        let resource = resource(path);
-        let is_list = matches!(resource, METRIC | LIST);
+        let (resource, read) = resource(path);
         let verb = match *method {
-            Method::GET | Method::HEAD if is_list => "LIST",
-            Method::GET => "GET",
-            Method::HEAD => "HEAD",
+            Method::GET | Method::HEAD => read,
             Method::POST => "POST",
             Method::PUT => "PUT",
             Method::PATCH => "PATCH",
@@ -52,18 +45,23 @@ const METRIC: &str = "metric";
 /// All metrics of a namespace.
 const LIST: &str = "externalmetrics";
 
-fn resource(path: &str) -> &'static str {
-    let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
-    match (segments.next(), segments.clone().count()) {
-        (Some("apis"), 5) => match (segments.nth(2), segments.nth(1)) {
-            (Some("namespaces"), Some(LIST)) => LIST,
-            (Some("namespaces"), Some(_)) => METRIC,
-            _ => "apis",
-        },
-        (Some("apis"), _) => "apis",
-        (Some("openapi"), _) => "openapi",
-        (Some("healthz" | "livez" | "readyz"), _) => "health",
-        _ => "other",
+/// With the verb of who reads it. The resource of a metric's path is its name: to Kubernetes it is a
+/// list of all objects of that kind.
+fn resource(path: &str) -> (&'static str, &'static str) {
+    let mut parts = [""; 9];
+    let mut count = 0;
+    for (slot, part) in parts.iter_mut().zip(path.split('/')) {
+        *slot = part;
+        count += 1;
+    }
+    match &parts[..count] {
+        ["", "apis", _, _, LIST] | ["", "apis", _, _, "namespaces", _, LIST] => (LIST, "LIST"),
+        ["", "apis", _, _, "namespaces", _, LIST, _] => (LIST, "GET"),
+        ["", "apis", _, _, "namespaces", _, _] => (METRIC, "LIST"),
+        ["", "apis", ..] => ("apis", "GET"),
+        ["", "openapi", ..] => ("openapi", "GET"),
+        ["", "healthz" | "livez" | "readyz", ..] => ("health", "GET"),
+        _ => ("other", "GET"),
     }
 }
 
@@ -104,7 +102,8 @@ fn elapsed() -> Histogram {
 
 /// Those of `sigs.k8s.io/custom-metrics-apiserver/pkg/apiserver/metrics/metrics.go`.
 fn ages() -> Histogram {
-    Histogram::new(exponential_buckets(1.0, 1.364, 20))
+    // One by one, as Go does: powers would differ in their last digits.
+    Histogram::new(iter::successors(Some(1.0), |bound| Some(bound * 1.364)).take(20))
 }
 
 impl Api {

@@ -9,9 +9,7 @@ use opentelemetry::{
 };
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
-use opentelemetry_sdk::{
-    Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider,
-};
+use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
 use tokio::runtime::Handle;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -28,7 +26,9 @@ const EXPORT: Duration = Duration::from_secs(10);
 
 /// Why there are no traces.
 #[derive(Debug, thiserror::Error)]
-#[error("traces cannot be sent to {endpoint} ({reason}), give an URL such as http://collector:4318")]
+#[error(
+    "traces cannot be sent to {endpoint} ({reason}), give an URL such as http://collector:4318"
+)]
 pub(super) struct TracesError {
     endpoint: Url,
     reason: String,
@@ -49,7 +49,8 @@ impl Traces {
             reason: reason.to_string(),
         };
         let client = reqwest::Client::builder().timeout(EXPORT).build();
-        let client = Client { client: client.map_err(|it| error(&it))?, runtime: Handle::current() };
+        let client =
+            Client { client: client.map_err(|it| error(&it))?, runtime: Handle::current() };
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(client)
@@ -150,7 +151,10 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             let span = tracing::trace_span!(target: SPANS, "request", url.path = "/apis");
             let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-            continue_trace(&span, &[("traceparent".parse().unwrap(), parent.parse().unwrap())].into_iter().collect());
+            continue_trace(
+                &span,
+                &[("traceparent".parse().unwrap(), parent.parse().unwrap())].into_iter().collect(),
+            );
             let _other = tracing::info_span!("of the log").entered();
         });
         traces.finish().await;

@@ -72,7 +72,7 @@ async fn ask(query: &str, accept: &str) -> (u16, String) {
     let (_sender, store) = watch::channel(Arc::new(Snapshot::new(Arc::default(), &[])));
     let path = format!("/apis/external.metrics.k8s.io/v1beta1/namespaces/a/externalmetrics{query}");
     let request = Request::get(path).header("accept", accept).body(Body::empty()).unwrap();
-    let response = routes(store, Arc::default()).oneshot(request).await.unwrap();
+    let response = routes(store).oneshot(request).await.unwrap();
     let code = response.status().as_u16();
     let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
     (code, String::from_utf8(body.to_vec()).unwrap())

@@ -127,9 +127,9 @@ fn what_upstream_refuses_is_refused_in_its_words() {
     }
     let error = |text| parse(text).unwrap_err().to_string();
     insta::assert_snapshot!(error("x<a"), @"unable to parse requirement: values[0]: Invalid value: \"a\": for 'Gt', 'Lt' operators, the value must be an integer");
-    insta::assert_snapshot!(error("a/b/c"), @"");
-    insta::assert_snapshot!(error("A/b\\\t=x"), @"");
-    insta::assert_snapshot!(error("x>-"), @"");
+    insta::assert_snapshot!(error("a/b/c"), @r#"unable to parse requirement: <nil>: Invalid value: "a/b/c": a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"#);
+    insta::assert_snapshot!(error("A/b\\\x01=x"), @r#"unable to parse requirement: <nil>: Invalid value: "A/b\\\x01": prefix part a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*'); name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"#);
+    insta::assert_snapshot!(error("x>-"), @r#"unable to parse requirement: [values[0]: Invalid value: "-": for 'Gt', 'Lt' operators, the value must be an integer, values[0][x]: Invalid value: "-": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')]"#);
 }
 
 /// Go's servers would answer with some hundred times what they were sent.

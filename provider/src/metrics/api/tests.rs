@@ -32,7 +32,7 @@ async fn freshness_has_the_text_of_upstream() {
         ]
     );
     for (le, count) in [
-        ("1", 0),
+        ("1.0", 0),
         ("1.364", 0),
         ("1.8604960000000004", 0),
         ("2.5377165440000007", 1),
@@ -83,7 +83,10 @@ fn no_name_that_a_client_makes_up_becomes_a_label() {
         ("GET", "/apis", "GET", "apis"),
         ("GET", "/openapi/v2", "GET", "openapi"),
         ("GET", "/readyz/ping", "GET", "health"),
-        ("HEAD", "/metrics", "HEAD", "other"),
+        ("HEAD", "/metrics", "GET", "other"),
+        ("GET", &format!("{root}/externalmetrics"), "LIST", "externalmetrics"),
+        ("GET", &format!("{root}/namespaces/a/externalmetrics/b"), "GET", "externalmetrics"),
+        ("GET", &"/apis".repeat(20), "GET", "apis"),
         ("BREW", "/apisx/y", "other", "other"),
         ("GET", "*", "GET", "other"),
     ] {
