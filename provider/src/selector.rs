@@ -1,5 +1,6 @@
 //! A label selector in canonical form, so that two ways of writing the same selection compare
-//! equal: `a=b` is `a in (b)`, `a!=b` is `a notin (b)`, values and keys are sorted.
+//! equal: `a=b` is `a in (b)`, `a!=b` is `a notin (b)`, values and keys are sorted, what is said
+//! twice is there once.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 /// What a requirement asks of the values of its key.
 ///
-/// The set of `k8s.io/apimachinery/pkg/labels` without `<` and `>`, which no HPA can write.
+/// The set of `k8s.io/apimachinery/pkg/labels`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operator {
     /// The label has one of these values.
@@ -21,6 +22,10 @@ pub enum Operator {
     Exists,
     /// The label is absent.
     DoesNotExist,
+    /// The label is an integer above this one. No HPA can ask for that, nor for the next one.
+    GreaterThan(i64),
+    /// The label is an integer below this one.
+    LessThan(i64),
 }
 
 /// One condition on one label key.
@@ -154,6 +159,8 @@ impl fmt::Display for Requirement {
             Operator::NotIn(values) => write!(f, "{key} notin ({})", join(values)),
             Operator::Exists => write!(f, "{key}"),
             Operator::DoesNotExist => write!(f, "!{key}"),
+            Operator::GreaterThan(limit) => write!(f, "{key}>{limit}"),
+            Operator::LessThan(limit) => write!(f, "{key}<{limit}"),
         }
     }
 }
