@@ -62,7 +62,7 @@ async fn freshness_has_the_text_of_upstream() {
         ("364.31163045936864", 3),
         ("+Inf", 3),
     ];
-    let upstream = upstream.map(|(le, count)| (le.parse().unwrap(), count));
+    let upstream: [(f64, u64); 21] = upstream.map(|(le, count)| (le.parse().unwrap(), count));
     assert_eq!(buckets, upstream);
     for line in [
         format!("{name}_sum{{group=\"external.metrics.k8s.io\"}} 22.0"),
