@@ -132,7 +132,9 @@ mod tests {
 
     use proptest::{collection::vec, prelude::*, sample::Index};
 
-    const TARGETS: [(&str, fn(&[u8])); 5] = [
+    type Target = (&'static str, fn(&[u8]));
+
+    const TARGETS: [Target; 5] = [
         ("selector", super::selector),
         ("accept", super::accept),
         ("quantity", super::quantity),
