@@ -3,6 +3,8 @@
 //! The crate in `fuzz/` only hands bytes to the functions here, and a test runs them over its
 //! seeds, so that it keeps compiling. They panic when they find a defect.
 
+#![expect(clippy::missing_panics_doc, reason = "they panic when they find a defect")]
+
 use std::sync::{Arc, OnceLock};
 
 use axum::{
@@ -131,7 +133,9 @@ mod tests {
 
     use proptest::{collection::vec, prelude::*, sample::Index};
 
-    const TARGETS: [(&str, fn(&[u8])); 5] = [
+    type Target = (&'static str, fn(&[u8]));
+
+    const TARGETS: [Target; 5] = [
         ("selector", super::selector),
         ("accept", super::accept),
         ("quantity", super::quantity),
@@ -150,7 +154,9 @@ mod tests {
         for (target, run) in TARGETS {
             let seeds = seeds(target);
             assert!(!seeds.is_empty(), "{target} has no seeds");
-            seeds.iter().for_each(|seed| run(seed));
+            for seed in &seeds {
+                run(seed);
+            }
         }
     }
 

@@ -81,7 +81,12 @@ impl Telemetry {
 }
 
 #[cfg(not(feature = "otel"))]
-#[expect(clippy::unused_async, clippy::unused_self, reason = "there are no traces")]
+#[allow(
+    clippy::unnecessary_wraps,
+    clippy::unused_async,
+    clippy::unused_self,
+    reason = "as where there are traces"
+)]
 impl Telemetry {
     fn layer(&self) -> Option<BoxedLayer> {
         None
@@ -101,7 +106,7 @@ fn log(level: &str, format: Format) -> Result<BoxedLayer, LevelError> {
 }
 
 /// Makes `span` a part of the trace that the headers tell of, where traces are on.
-#[cfg_attr(not(feature = "otel"), expect(unused_variables, reason = "there are no traces"))]
+#[cfg_attr(not(feature = "otel"), allow(unused_variables, reason = "there are no traces"))]
 pub fn continue_trace(span: &Span, headers: &HeaderMap) {
     #[cfg(feature = "otel")]
     traces::continue_trace(span, headers);

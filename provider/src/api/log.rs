@@ -72,7 +72,9 @@ pub async fn observe(
     metrics.api_request(kind, status.as_u16(), elapsed);
     if let Some(Served { group, times }) = response.extensions_mut().remove() {
         let now = Timestamp::now();
-        times.iter().for_each(|time| metrics.served(group, *time, now));
+        for time in times {
+            metrics.served(group, time, now);
+        }
     }
     asked.log(&response, kind.verb, &audit_id, elapsed);
     response.headers_mut().insert(AUDIT_ID, audit_id);

@@ -165,7 +165,7 @@ impl<'a> Parser<'a> {
 fn of_values(key: &str, values: BTreeSet<&str>) -> Result<BTreeSet<String>, SyntaxError> {
     let errors =
         values.iter().enumerate().filter_map(|(index, value)| value_error(key, index, value));
-    match one_line(errors.take(MAX_TOLD).collect()) {
+    match one_line(&errors.take(MAX_TOLD).collect::<Vec<_>>()) {
         None => Ok(values.into_iter().map(str::to_owned).collect()),
         Some(error) => Err(error),
     }
@@ -177,7 +177,8 @@ fn integer(key: &str, value: &str) -> Result<i64, SyntaxError> {
     let error = number.is_err().then(|| {
         invalid("values[0]", value, "for 'Gt', 'Lt' operators, the value must be an integer")
     });
-    match one_line(error.into_iter().chain(value_error(key, 0, value)).collect()) {
+    let errors: Vec<_> = error.into_iter().chain(value_error(key, 0, value)).collect();
+    match one_line(&errors) {
         Some(error) => Err(error),
         None => number.map_err(|error| SyntaxError(error.to_string())),
     }
@@ -190,8 +191,8 @@ fn value_error(key: &str, index: usize, value: &str) -> Option<String> {
 }
 
 /// As `k8s.io/apimachinery/pkg/util/errors` joins several.
-fn one_line(errors: Vec<String>) -> Option<SyntaxError> {
-    match errors.as_slice() {
+fn one_line(errors: &[String]) -> Option<SyntaxError> {
+    match errors {
         [] => None,
         [error] => Some(SyntaxError(error.clone())),
         errors => Some(SyntaxError(format!("[{}]", errors.join(", ")))),

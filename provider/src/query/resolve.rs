@@ -229,10 +229,7 @@ fn validate(Requirement { key, operator }: &Requirement) -> Result<(), Unresolva
     {
         return Err(Unresolvable::Key { key: key.clone() });
     }
-    let values = match operator {
-        Operator::In(values) | Operator::NotIn(values) => values,
-        _ => return Ok(()),
-    };
+    let (Operator::In(values) | Operator::NotIn(values)) = operator else { return Ok(()) };
     let is_value = |value: &String| {
         !value.is_empty()
             && value.len() <= MAX_VALUE

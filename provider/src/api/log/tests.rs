@@ -59,7 +59,7 @@ async fn a_line_says_who_asked_what_and_cannot_be_forged() {
     assert_eq!(response.headers()["audit-id"], "7f-1");
     insta::assert_snapshot!(
         log.trim_end(),
-        @r#"DEBUG provider::api::log: request audit_id="7f-1" user="jo\n\u{1b}[31m" verb="GET" method="GET" path="/apis" query="a=%0Ab" code=200 duration=0ns user_agent="kubectl \u{9b}1m\t\"x\""#
+        @r#"DEBUG provider::api::log: request audit_id="7f-1" user="jo\n\u{1b}[31m" verb="GET" method="GET" path="/apis" query="a=%0Ab" code=200 duration=0ns user_agent="kubectl \u{9b}1m\t\"x\"""#
     );
     assert_eq!(log.lines().count(), 1);
 }
