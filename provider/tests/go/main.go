@@ -61,6 +61,8 @@ func main() {
 	ca := flag.String("ca", "", "file with the certificate to trust")
 	contentType := flag.String("content-type", "", "as the flag --kube-api-content-type")
 	flag.Parse()
+	// The client's own timeout would be a parameter of each request, which the HPA controller's are without.
+	time.AfterFunc(time.Minute, func() { log.Fatal("not answered in a minute") })
 
 	var questions []question
 	if err := json.NewDecoder(os.Stdin).Decode(&questions); err != nil {
@@ -75,7 +77,6 @@ func main() {
 			TLSClientConfig: rest.TLSClientConfig{CAFile: *ca},
 			ContentConfig:   rest.ContentConfig{ContentType: *contentType},
 			WrapTransport:   wire.wrap,
-			Timeout:         20 * time.Second,
 		})
 		if err != nil {
 			log.Fatal(err)
