@@ -1,5 +1,6 @@
 //! As much of a kube-apiserver as delegated authentication and authorization ask for: whom to
-//! believe, and that everything is allowed. It answers at once, so that what is measured is not it.
+//! believe, and that the HPA controller may do everything and nobody else anything. It answers at
+//! once, so that what is measured is not it.
 
 use std::{
     convert::Infallible,
@@ -24,7 +25,7 @@ use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::pki::FRONT_PROXY;
+use crate::{load::USER, pki::FRONT_PROXY};
 
 const NAME: &str = "extension-apiserver-authentication";
 
@@ -138,16 +139,16 @@ async fn list(State(known): State<Known>, RawQuery(query): RawQuery) -> Response
     ([("content-type", "application/json")], body).into_response()
 }
 
-async fn review(State(known): State<Known>) -> Response {
+async fn review(State(known): State<Known>, Json(asked): Json<Value>) -> Response {
     known.reviews.fetch_add(1, Ordering::Relaxed);
-    let allowed = json!({
+    let review = json!({
         "kind": "SubjectAccessReview",
         "apiVersion": "authorization.k8s.io/v1",
         "metadata": {},
-        "spec": {},
-        "status": {"allowed": true},
+        "spec": asked["spec"],
+        "status": {"allowed": asked["spec"]["user"] == USER},
     });
-    (StatusCode::CREATED, Json(allowed)).into_response()
+    (StatusCode::CREATED, Json(review)).into_response()
 }
 
 fn resources() -> Value {

@@ -24,6 +24,9 @@ use tokio_rustls::TlsConnector;
 
 use crate::pki::FrontProxy;
 
+/// For whom the front proxy asks: the HPA controller.
+pub(crate) const USER: &str = "system:serviceaccount:kube-system:horizontal-pod-autoscaler";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub(crate) enum Protocol {
     #[serde(rename = "HTTP/1.1")]
@@ -137,7 +140,7 @@ fn headers(address: SocketAddr, accept: &'static str) -> anyhow::Result<HeaderMa
         ),
         ("audit-id", "0b2f7c1e-94ba-4c1e-8f0f-6f9f0c9b1c55"),
         ("x-forwarded-for", "127.0.0.1"),
-        ("x-remote-user", "system:serviceaccount:kube-system:horizontal-pod-autoscaler"),
+        ("x-remote-user", USER),
         ("x-remote-uid", "3f8e5b0a-5f0e-4a3b-9a51-2b6a3f0f9b10"),
         ("x-remote-group", "system:serviceaccounts"),
         ("x-remote-group", "system:serviceaccounts:kube-system"),
