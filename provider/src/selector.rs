@@ -42,7 +42,9 @@ pub struct Requirement {
 /// Its text ([`fmt::Display`]) is the one that the HPA controller sends.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Selector {
-    requirements: BTreeSet<Requirement>,
+    /// Sorted, none twice. Not a set: there is one for each metric, mostly of one or two, and the
+    /// node of a set has room for eleven.
+    requirements: Box<[Requirement]>,
 }
 
 /// Why an object's `LabelSelector` cannot be used.
@@ -95,7 +97,10 @@ impl Selector {
 
 impl FromIterator<Requirement> for Selector {
     fn from_iter<I: IntoIterator<Item = Requirement>>(requirements: I) -> Self {
-        Self { requirements: requirements.into_iter().collect() }
+        let mut requirements: Vec<_> = requirements.into_iter().collect();
+        requirements.sort_unstable();
+        requirements.dedup();
+        Self { requirements: requirements.into() }
     }
 }
 
