@@ -15,10 +15,15 @@ use std::{
 };
 
 use e2e::deploy::{Deployer, Manifests, Object};
-use k8s_openapi::api::{
-    core::v1::ServiceAccount,
-    rbac::v1::{ClusterRole, PolicyRule, Role},
+use k8s_openapi::{
+    ByteString,
+    api::{
+        core::v1::ServiceAccount,
+        rbac::v1::{ClusterRole, PolicyRule, Role},
+    },
+    kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
+use kube::api::{DeleteParams, Patch, PatchParams};
 use support::{programs, run};
 
 #[path = "support/control_plane.rs"]
@@ -78,6 +83,16 @@ fn rights_are_those_of_the_design() {
     insta::assert_snapshot!(
         [rules("ClusterRole dca", cluster.rules), rules("Role dca", own.rules)].join("\n")
     );
+    let manifests = load("manifests/overlays/own-ca/rbac-own-ca.yaml");
+    let cluster: ClusterRole = manifests.get("ClusterRole", "dca-own-ca").unwrap().parse().unwrap();
+    let own: Role = manifests.get("Role", "dca-own-ca").unwrap().parse().unwrap();
+    let own_ca = [rules("ClusterRole", cluster.rules), rules("Role", own.rules)].join("\n");
+    insta::assert_snapshot!(own_ca, @r#"
+    ClusterRole
+      get,list,watch,patch apiservices of group "apiregistration.k8s.io" named "v1beta1.external.metrics.k8s.io"
+    Role
+      get,list,watch,update secrets of group "" named "datadog-cluster-agent-tls"
+    "#);
 }
 
 fn describe(rule: &PolicyRule) -> String {
@@ -136,6 +151,7 @@ async fn a_real_apiserver_accepts_every_manifest_and_names_what_it_refuses() {
     }
     refusals_are_named(&deployer).await;
     what_is_applied_can_be_deleted(&deployer, cluster.client()).await;
+    a_bundle_comes_and_goes_with_the_files(&deployer, cluster.client()).await;
     cluster.stop().await.unwrap();
     run.guard.finish().await.unwrap();
 }
@@ -171,4 +187,32 @@ async fn what_is_applied_can_be_deleted(deployer: &Deployer, client: &kube::Clie
         deployer.delete(&manifests).await.unwrap();
         assert!(accounts.get_opt("datadog-agent").await.unwrap().is_none());
     }
+}
+
+/// The API refuses a bundle beside `insecureSkipTLSVerify`, and the bundle is the provider's: each
+/// file must still be applicable over whatever the other has led to.
+async fn a_bundle_comes_and_goes_with_the_files(deployer: &Deployer, client: &kube::Client) {
+    let name = "v1beta1.external.metrics.k8s.io";
+    let services = kube::Api::<APIService>::all(client.clone());
+    let walkthrough = load("hpa-example/rbac-hpa.yaml");
+    let own_ca = load("manifests/overlays/own-ca");
+    let apply = async |manifests: &Manifests| {
+        deployer.apply([manifests.get("APIService", name).unwrap()]).await.unwrap();
+        let spec = services.get(name).await.unwrap().spec.unwrap();
+        let bundle = spec.ca_bundle.is_some_and(|bundle| !bundle.0.is_empty());
+        (spec.insecure_skip_tls_verify == Some(true), bundle)
+    };
+    let made = rcgen::generate_simple_self_signed(vec!["ca".to_owned()]).unwrap();
+    let bundle = ByteString(made.cert.pem().into_bytes());
+    for _ in 0..2 {
+        assert_eq!(apply(&walkthrough).await, (true, false));
+        assert_eq!(apply(&own_ca).await, (false, false));
+        let patch = serde_json::json!({"apiVersion": "apiregistration.k8s.io/v1",
+            "kind": "APIService", "metadata": {"name": name}, "spec": {"caBundle": bundle}});
+        let manager = PatchParams::apply("datadog-cluster-agent-ca").force();
+        services.patch(name, &manager, &Patch::Apply(patch)).await.unwrap();
+        assert_eq!(apply(&own_ca).await, (false, true), "applied again, it takes nothing away");
+    }
+    assert_eq!(apply(&walkthrough).await, (true, false));
+    services.delete(name, &DeleteParams::default()).await.unwrap();
 }

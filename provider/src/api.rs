@@ -3,15 +3,15 @@
 //! [`answer`] decides (pure), [`external`] is the metric path, `list` the one of all metrics;
 //! [`discovery`], [`openapi`] and [`health`] are what surrounds them. [`selector`], [`status`],
 //! [`wire`], [`protobuf`] and [`table`] are Kubernetes' formats, [`negotiate`] chooses one of them
-//! and [`respond`] writes it.
+//! and [`respond`] writes it. [`log`] is around them all.
 
 use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::Request,
     http::Method,
-    middleware::{self, Next},
+    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -32,6 +32,7 @@ pub mod discovery;
 pub mod external;
 pub mod health;
 mod list;
+pub mod log;
 pub mod negotiate;
 pub mod openapi;
 pub mod peer;
@@ -54,9 +55,9 @@ pub fn guarded(
     guard: Guard,
     access: Access,
 ) -> Router {
-    let routes = routes(external, readiness, metrics)
+    let routes = routes(external, readiness, metrics.clone())
         .layer(middleware::from_fn_with_state(access, access::check));
-    finished(routes, guard)
+    finished(routes, metrics, guard)
 }
 
 /// The same for everybody, whoever asks.
@@ -66,13 +67,14 @@ pub fn router(
     metrics: Arc<Metrics>,
     guard: Guard,
 ) -> Router {
-    finished(routes(external, readiness, metrics), guard)
+    finished(routes(external, readiness, metrics.clone()), metrics, guard)
 }
 
-fn finished(routes: Router, guard: Guard) -> Router {
+fn finished(routes: Router, metrics: Arc<Metrics>, guard: Guard) -> Router {
     routes
         .layer(middleware::from_fn_with_state(guard, guard::guard))
         .layer(middleware::from_fn(respond::finish))
+        .layer(middleware::from_fn_with_state(metrics, log::observe))
 }
 
 fn routes(external: Option<Config>, readiness: Readiness, metrics: Arc<Metrics>) -> Router {
@@ -85,10 +87,7 @@ fn routes(external: Option<Config>, readiness: Readiness, metrics: Arc<Metrics>)
             .merge(external::routes(External::new(config))),
         None => Router::new(),
     };
-    api.layer(middleware::from_fn_with_state(metrics, count))
-        .merge(probes)
-        .fallback(unknown_path)
-        .method_not_allowed_fallback(wrong_method)
+    api.merge(probes).fallback(unknown_path).method_not_allowed_fallback(wrong_method)
 }
 
 /// What the metric path needs.
@@ -107,13 +106,6 @@ fn metrics_route(metrics: Arc<Metrics>, external: Option<&Config>) -> Router {
         metrics.encode()
     };
     Router::new().route("/metrics", get(scrape))
-}
-
-async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
-    let timer = metrics.time_api_request();
-    let response = next.run(request).await;
-    timer.answered(response.status().as_u16());
-    response
 }
 
 async fn unknown_path(request: Request) -> Response {

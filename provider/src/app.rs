@@ -26,24 +26,29 @@ mod serving;
 /// Runs the command of `args` to its end.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
-        Command::Run(run) => start(*run).await,
+        Command::Run(run) => {
+            let telemetry = telemetry::start(&run.log)?;
+            let ended = start(*run).await;
+            telemetry.finish().await;
+            ended
+        }
     }
 }
 
 async fn start(args: Run) -> anyhow::Result<()> {
-    telemetry::init(&args.log.log_level, args.log.log_format)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "datadog-cluster-agent starts");
     let serving = &args.serving;
     let listener =
         serve::bind(serving.bind_address, serving.port, "DD_EXTERNAL_METRICS_PROVIDER_PORT")?;
-    let mut metrics = Metrics::default();
+    let metrics = Arc::new(Metrics::default());
     let server =
         serve::Server { shutdown_delay: serving.shutdown_delay, ..serve::Server::default() };
     let (expiry, reviews) = (Expiry::default(), review::metrics::Metrics::default());
-    server.metrics.register(metrics.registry_mut());
-    expiry.register(metrics.registry_mut());
-    reviews.register(metrics.registry_mut());
-    let metrics = Arc::new(metrics);
+    metrics.register_with(|registry| {
+        server.metrics.register(registry);
+        expiry.register(registry);
+        reviews.register(registry);
+    });
     let mut tasks = Tasks::default();
     let external = if args.external_metrics.enabled {
         Some(start_external_metrics(&args, &metrics, &mut tasks).await?)

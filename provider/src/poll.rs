@@ -12,6 +12,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::{
     datadog::{Client, Exchange, batch::Limits},
@@ -24,6 +25,7 @@ use crate::{
     },
     query::{Defaults, Query},
     store::Snapshot,
+    telemetry,
 };
 
 mod backoff;
@@ -123,10 +125,17 @@ impl Poll {
         let client = self.client.clone();
         let queries: Vec<Query> = call.units.iter().map(|unit| unit.ask().query.clone()).collect();
         let window = call.window;
-        let task = self.running.spawn(async move {
+        let span = tracing::trace_span!(
+            target: telemetry::SPANS,
+            "datadog query",
+            otel.kind = "client",
+            queries = queries.len(),
+        );
+        let ask = async move {
             let now = Timestamp::now();
             (now, client.ask(&queries, now, window).await)
-        });
+        };
+        let task = self.running.spawn(ask.instrument(span));
         self.calls.insert(task.id(), call);
     }
 

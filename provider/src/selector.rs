@@ -1,5 +1,6 @@
 //! A label selector in canonical form, so that two ways of writing the same selection compare
-//! equal: `a=b` is `a in (b)`, `a!=b` is `a notin (b)`, values and keys are sorted.
+//! equal: `a=b` is `a in (b)`, `a!=b` is `a notin (b)`, values and keys are sorted, what is said
+//! twice is there once.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 /// What a requirement asks of the values of its key.
 ///
-/// The set of `k8s.io/apimachinery/pkg/labels` without `<` and `>`, which no HPA can write.
+/// The set of `k8s.io/apimachinery/pkg/labels`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operator {
     /// The label has one of these values.
@@ -21,6 +22,10 @@ pub enum Operator {
     Exists,
     /// The label is absent.
     DoesNotExist,
+    /// The label is an integer above this one. No HPA can ask for that, nor for the next one.
+    GreaterThan(i64),
+    /// The label is an integer below this one.
+    LessThan(i64),
 }
 
 /// One condition on one label key.
@@ -37,7 +42,9 @@ pub struct Requirement {
 /// Its text ([`fmt::Display`]) is the one that the HPA controller sends.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Selector {
-    requirements: BTreeSet<Requirement>,
+    /// Sorted, none twice. Not a set: there is one for each metric, mostly of one or two, and the
+    /// node of a set has room for eleven.
+    requirements: Box<[Requirement]>,
 }
 
 /// Why an object's `LabelSelector` cannot be used.
@@ -90,7 +97,10 @@ impl Selector {
 
 impl FromIterator<Requirement> for Selector {
     fn from_iter<I: IntoIterator<Item = Requirement>>(requirements: I) -> Self {
-        Self { requirements: requirements.into_iter().collect() }
+        let mut requirements: Vec<_> = requirements.into_iter().collect();
+        requirements.sort_unstable();
+        requirements.dedup();
+        Self { requirements: requirements.into() }
     }
 }
 
@@ -154,6 +164,8 @@ impl fmt::Display for Requirement {
             Operator::NotIn(values) => write!(f, "{key} notin ({})", join(values)),
             Operator::Exists => write!(f, "{key}"),
             Operator::DoesNotExist => write!(f, "!{key}"),
+            Operator::GreaterThan(limit) => write!(f, "{key}>{limit}"),
+            Operator::LessThan(limit) => write!(f, "{key}<{limit}"),
         }
     }
 }

@@ -1,9 +1,19 @@
-//! The log.
+//! The log and the traces.
 
+use axum::http::HeaderMap;
 use clap::ValueEnum;
+use tracing::Span;
 use tracing_subscriber::{
-    EnvFilter, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, Layer, Registry, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt,
 };
+
+use crate::args;
+
+#[cfg(feature = "otel")]
+mod traces;
+
+/// Target of the spans that are for traces only; far below any level of the log.
+pub const SPANS: &str = "otel";
 
 /// How a line of the log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -33,18 +43,73 @@ fn filter(level: &str) -> Result<EnvFilter, LevelError> {
     EnvFilter::try_new(level).map_err(|failed| error(failed.to_string()))
 }
 
-/// Logs to standard error from `level` on; a level or `tracing` directives such as
-/// `info,provider::poll=debug`.
-pub fn init(level: &str, format: Format) -> Result<(), LevelError> {
-    let filter = filter(level)?;
-    let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// What is to be finished when the process ends.
+#[derive(Debug, Default)]
+pub struct Telemetry {
+    #[cfg(feature = "otel")]
+    traces: Option<traces::Traces>,
+}
+
+/// Logs to standard error, and sends traces where that is asked for.
+pub fn start(args: &args::Log) -> anyhow::Result<Telemetry> {
+    let log = log(&args.log_level, args.log_format)?;
+    #[cfg(feature = "otel")]
+    let telemetry =
+        Telemetry { traces: args.otlp_endpoint.as_ref().map(traces::Traces::to).transpose()? };
+    #[cfg(not(feature = "otel"))]
+    let telemetry = Telemetry::default();
+    let layers: Vec<_> = telemetry.layer().into_iter().chain([log]).collect();
     // A subscriber that is there already (in tests) stays.
-    let _ = match format {
-        Format::Plain => registry.with(layer.with_ansi(false)).try_init(),
-        Format::Json => registry.with(layer.json()).try_init(),
-    };
-    Ok(())
+    let _ = tracing_subscriber::registry().with(layers).try_init();
+    Ok(telemetry)
+}
+
+#[cfg(feature = "otel")]
+impl Telemetry {
+    fn layer(&self) -> Option<BoxedLayer> {
+        self.traces.as_ref().map(traces::Traces::layer)
+    }
+
+    /// Sends the spans that are left.
+    pub async fn finish(self) {
+        if let Some(traces) = self.traces {
+            traces.finish().await;
+        }
+    }
+}
+
+#[cfg(not(feature = "otel"))]
+#[allow(
+    clippy::unnecessary_wraps,
+    clippy::unused_async,
+    clippy::unused_self,
+    reason = "as where there are traces"
+)]
+impl Telemetry {
+    fn layer(&self) -> Option<BoxedLayer> {
+        None
+    }
+
+    /// There is nothing to finish.
+    pub async fn finish(self) {}
+}
+
+fn log(level: &str, format: Format) -> Result<BoxedLayer, LevelError> {
+    let filter = filter(level)?;
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    Ok(match format {
+        Format::Plain => layer.with_ansi(false).with_filter(filter).boxed(),
+        Format::Json => layer.json().with_filter(filter).boxed(),
+    })
+}
+
+/// Makes `span` a part of the trace that the headers tell of, where traces are on.
+#[cfg_attr(not(feature = "otel"), allow(unused_variables, reason = "there are no traces"))]
+pub fn continue_trace(span: &Span, headers: &HeaderMap) {
+    #[cfg(feature = "otel")]
+    traces::continue_trace(span, headers);
 }
 
 #[cfg(test)]

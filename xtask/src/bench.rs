@@ -1,5 +1,5 @@
 //! Runs the benchmarks: of the fake, its parts by criterion and then the whole under load; of the
-//! provider, what refreshing costs.
+//! provider, what refreshing and what an answer of the API costs.
 
 use std::process::ExitCode;
 
@@ -33,6 +33,13 @@ enum Other {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
+    /// Measure the provider's API: requests per second, latencies, start and memory, beside the
+    /// sample adapter of the Go library where Go is on the machine
+    Api {
+        /// Options of the benchmark, such as `--metrics 100 --connections 1,16 --json`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -40,13 +47,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     shell.change_dir(project::root()?);
     match &args.other {
         None => fake(&shell, args)?,
-        Some(Other::Engine { options }) => {
-            let engine = ["bench", "--quiet", "--package=provider", "--bench", "engine", "--"];
-            let engine = project::cargo(&shell, &engine).args(options);
-            engine.run().context("the benchmark of the engine failed")?;
-        }
+        Some(Other::Engine { options }) => provider(&shell, "engine", options)?,
+        Some(Other::Api { options }) => provider(&shell, "api", options)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn provider(shell: &Shell, name: &str, options: &[String]) -> anyhow::Result<()> {
+    let bench = ["bench", "--quiet", "--package=provider", "--bench", name, "--"];
+    let bench = project::cargo(shell, &bench).args(options);
+    bench.run().with_context(|| format!("the benchmark of the provider's {name} failed"))
 }
 
 fn fake(shell: &Shell, args: &Args) -> anyhow::Result<()> {

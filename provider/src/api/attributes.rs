@@ -233,25 +233,27 @@ fn digit(byte: u8) -> Option<u8> {
 }
 
 fn requirements(selector: &Selector) -> Option<LabelSelectorAttributes> {
-    let requirements: Vec<_> = selector.requirements().map(requirement).collect();
+    let requirements: Vec<_> = selector.requirements().filter_map(requirement).collect();
     (!requirements.is_empty()).then(|| LabelSelectorAttributes {
         requirements: Some(requirements),
         ..LabelSelectorAttributes::default()
     })
 }
 
-fn requirement(requirement: &Requirement) -> LabelSelectorRequirement {
+/// Nothing for a comparison, which reviews do not know: without it more is asked for.
+fn requirement(requirement: &Requirement) -> Option<LabelSelectorRequirement> {
     let (operator, values) = match &requirement.operator {
         Operator::In(values) => ("In", Some(values)),
         Operator::NotIn(values) => ("NotIn", Some(values)),
         Operator::Exists => ("Exists", None),
         Operator::DoesNotExist => ("DoesNotExist", None),
+        Operator::GreaterThan(_) | Operator::LessThan(_) => return None,
     };
-    LabelSelectorRequirement {
+    Some(LabelSelectorRequirement {
         key: requirement.key.clone(),
         operator: operator.to_owned(),
         values: values.map(|values| values.iter().cloned().collect()),
-    }
+    })
 }
 
 #[cfg(test)]

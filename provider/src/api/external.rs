@@ -20,12 +20,13 @@ use crate::{
         Config,
         answer::{Answer, answer, not_asked_yet},
         attributes,
+        log::Served,
         negotiate::{Accepted, Format, VALUES},
         respond::{self, Client},
         selector,
         status::Status,
         table::Table,
-        wire::{ExternalMetricValue, ExternalMetricValueList},
+        wire::{ExternalMetricValue, ExternalMetricValueList, GROUP},
     },
     demand::MetricKey,
 };
@@ -105,11 +106,15 @@ pub(super) fn write(
     items: Vec<(String, ExternalMetricValue)>,
     now: Timestamp,
 ) -> Response {
-    if accepted.format == Format::Table {
-        return respond::json(&Table::of(&items, now), accepted.pretty);
-    }
-    let values: Vec<_> = items.into_iter().map(|(_, value)| value).collect();
-    accepted.write(&ExternalMetricValueList::from(values))
+    let times = items.iter().map(|(_, value)| value.timestamp).collect();
+    let mut response = if accepted.format == Format::Table {
+        respond::json(&Table::of(&items, now), accepted.pretty)
+    } else {
+        let values: Vec<_> = items.into_iter().map(|(_, value)| value).collect();
+        accepted.write(&ExternalMetricValueList::from(values))
+    };
+    response.extensions_mut().insert(Served { group: GROUP, times });
+    response
 }
 
 /// The selector, read as the review of the request read it. Parameters that Kubernetes ignores for

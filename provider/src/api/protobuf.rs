@@ -217,6 +217,32 @@ impl From<&ExternalMetricValue> for Item {
     }
 }
 
+/// For the fuzz targets: reads `bytes` as a list and as an error, with and without the envelope,
+/// writes what it read, and panics unless that is read back as the same.
+pub(crate) fn check(bytes: &[u8]) {
+    fn again<M: Message + Default + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
+        if let Ok(message) = M::decode(bytes) {
+            assert_eq!(M::decode(&*message.encode_to_vec()), Ok(message));
+        }
+    }
+    again::<List>(bytes);
+    again::<Failure>(bytes);
+    again::<Unknown>(bytes);
+    let text = String::from_utf8_lossy(bytes);
+    let item = ExternalMetricValue {
+        metric_name: text.to_string(),
+        metric_labels: [(text.to_string(), text.to_string())].into(),
+        timestamp: jiff::Timestamp::UNIX_EPOCH,
+        window: bytes.first().map(|byte| u64::from(*byte)),
+        value: text.to_string(),
+    };
+    let written = ExternalMetricValueList::from(item.clone()).protobuf();
+    let unknown = written.strip_prefix(MAGIC).map(Unknown::decode);
+    let list = unknown.and_then(Result::ok).map(|unknown| List::decode(&*unknown.raw));
+    let items = list.and_then(Result::ok).map(|list| list.items);
+    assert_eq!(items, Some(vec![Item::from(&item)]));
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

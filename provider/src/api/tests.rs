@@ -103,7 +103,7 @@ async fn errors_are_status_objects() {
     let fixture = fixture(wanted("", fresh(7.0)));
     let (code, body) = request(&fixture.router, "GET", &format!("{PATH}?labelSelector=a+b")).await;
     assert_eq!(code, 400);
-    insta::assert_snapshot!(body, @r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"labelSelector \"a b\" cannot be read at character 4: an operator (`=`, `==`, `!=`, `in`, `notin`) before this expected","reason":"BadRequest","code":400}"#);
+    insta::assert_snapshot!(body, @r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt","reason":"BadRequest","code":400}"#);
     for (method, path, expected) in [
         ("GET", "/apis/external.metrics.k8s.io/v1beta1/queue.depth", 404),
         ("GET", "/apis/external.metrics.k8s.io/v1beta1/namespaces/default", 404),
@@ -203,6 +203,8 @@ async fn metrics_count_requests_and_tell_valid_from_invalid() {
         "external_metrics{valid=\"false\"} 0",
         "external_metrics_api_requests_total{code=\"200\"} 1",
         "external_metrics_api_requests_total{code=\"404\"} 1",
+        "apiserver_request_total{verb=\"LIST\",resource=\"metric\",code=\"404\"} 1",
+        "metrics_apiserver_metric_freshness_seconds_count{group=\"external.metrics.k8s.io\"} 1",
     ] {
         assert!(body.contains(line), "{line}\n{body}");
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-/// The API group.
+/// The API's group.
 pub const GROUP: &str = "external.metrics.k8s.io";
 /// `group/version` of the API.
 pub const GROUP_VERSION: &str = "external.metrics.k8s.io/v1beta1";

@@ -80,7 +80,7 @@ impl Builder {
                 metrics.insert(key, Arc::new(wanted));
             }
         }
-        Demand { metrics: metrics.into_iter().collect(), problems, ..Demand::default() }
+        Demand { problems, ..Demand::new(metrics) }
     }
 }
 

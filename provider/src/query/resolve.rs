@@ -46,6 +46,12 @@ pub enum Unresolvable {
         /// The value as the HPA has it.
         value: String,
     },
+    /// No HPA can write it, and Datadog has no such filter for tags.
+    #[error("selector key {key:?} is compared by `<` or `>`, which Datadog's tags cannot be")]
+    Comparison {
+        /// The key of the requirement.
+        key: String,
+    },
     /// A name that wants to be a reference and is none.
     #[error(transparent)]
     Reference(#[from] BadReference),
@@ -145,7 +151,7 @@ pub fn query(
     let rollup = rollup.as_secs().max(1);
     Ok(match tags(selector) {
         Some(tags) => Plain { aggregator, metric: name.to_owned(), tags, rollup }.into(),
-        None => Query::new(text(aggregator, name, &scope(selector), rollup)),
+        None => Query::new(text(aggregator, name, &scope(selector)?, rollup)),
     })
 }
 
@@ -161,24 +167,27 @@ fn tags(selector: &Selector) -> Option<BTreeMap<String, String>> {
     Some(tags)
 }
 
-fn scope(selector: &Selector) -> String {
+fn scope(selector: &Selector) -> Result<String, Unresolvable> {
     let boolean = selector.requirements().any(|requirement| match &requirement.operator {
         Operator::In(values) | Operator::NotIn(values) => values.len() > 1,
-        Operator::Exists | Operator::DoesNotExist => false,
+        _ => false,
     });
-    let mut terms: Vec<String> =
-        selector.requirements().map(|requirement| term(requirement, boolean)).collect();
+    let terms = selector.requirements().map(|requirement| term(requirement, boolean));
+    let mut terms = terms.collect::<Result<Vec<String>, _>>()?;
     terms.sort_unstable();
-    match (terms.is_empty(), boolean) {
+    Ok(match (terms.is_empty(), boolean) {
         (true, _) => "*".to_owned(),
         (false, true) => terms.join(" AND "),
         (false, false) => terms.join(","),
-    }
+    })
 }
 
-fn term(Requirement { key, operator }: &Requirement, boolean: bool) -> String {
+fn term(
+    Requirement { key, operator }: &Requirement,
+    boolean: bool,
+) -> Result<String, Unresolvable> {
     let not = if boolean { "NOT " } else { "!" };
-    match operator {
+    Ok(match operator {
         Operator::In(values) => match single(values) {
             Some(value) => format!("{key}:{value}"),
             None => format!("{key} IN ({})", list(values)),
@@ -189,7 +198,10 @@ fn term(Requirement { key, operator }: &Requirement, boolean: bool) -> String {
         },
         Operator::Exists => format!("{key}:*"),
         Operator::DoesNotExist => format!("{not}{key}:*"),
-    }
+        Operator::GreaterThan(_) | Operator::LessThan(_) => {
+            return Err(Unresolvable::Comparison { key: key.clone() });
+        }
+    })
 }
 
 fn single(values: &std::collections::BTreeSet<String>) -> Option<&String> {
@@ -208,7 +220,7 @@ fn is_metric_name(name: &str) -> bool {
 
 /// Everything that could end a scope or a query early is refused: a selector must not be able to
 /// ask for other data than its own.
-pub(crate) fn validate(Requirement { key, operator }: &Requirement) -> Result<(), Unresolvable> {
+fn validate(Requirement { key, operator }: &Requirement) -> Result<(), Unresolvable> {
     let is_key_char = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     let is_word_start = |c: char| c.is_ascii_alphanumeric();
     if !key.starts_with(is_word_start)
@@ -217,10 +229,7 @@ pub(crate) fn validate(Requirement { key, operator }: &Requirement) -> Result<()
     {
         return Err(Unresolvable::Key { key: key.clone() });
     }
-    let values = match operator {
-        Operator::In(values) | Operator::NotIn(values) => values,
-        Operator::Exists | Operator::DoesNotExist => return Ok(()),
-    };
+    let (Operator::In(values) | Operator::NotIn(values)) = operator else { return Ok(()) };
     let is_value = |value: &String| {
         !value.is_empty()
             && value.len() <= MAX_VALUE

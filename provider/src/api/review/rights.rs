@@ -10,7 +10,7 @@
 //! - A no counts for 10 s, as in Go.
 //! - Before a metric's own review, the same is asked of all metrics (resource `*`) in all
 //!   namespaces, then in the metric's. A yes to that covers each metric, so that the HPA controller
-//!   costs one review a minute, whatever it reads ([`Config::broad`]).
+//!   costs two reviews a minute, whatever it reads ([`Config::broad`]).
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -184,7 +184,7 @@ fn trouble() -> impl Strategy<Value = Trouble> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(6))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     /// A kube-apiserver that is behind by less than the margin accepts what a replica serves that is
     /// behind by some looks, through several lives of a CA.

@@ -1,0 +1,5 @@
+//! A quantity.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| provider::fuzz::quantity(bytes));
