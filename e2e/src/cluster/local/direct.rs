@@ -1,7 +1,7 @@
 //! One GET after the other, with the credentials and headers of a scenario's choice: kube's client
 //! hides too much of both.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fmt, fs, path::Path, time::Duration};
 
 use anyhow::{Context, ensure};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -23,10 +23,14 @@ pub enum Trust<'a> {
 }
 
 /// A client of one server with one client certificate, or none.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Direct {
     url: Url,
-    http: reqwest::Client,
+    trust: Option<Vec<Certificate>>,
+    identity: Option<Identity>,
+    /// None where each request has a connection of its own: reqwest would resume the TLS session of an
+    /// earlier one, in which no certificate is shown.
+    http: Option<reqwest::Client>,
 }
 
 /// What the server said.
@@ -50,20 +54,29 @@ impl Direct {
         pair: Option<&Pair>,
         connections: Connections,
     ) -> anyhow::Result<Self> {
+        let trust = match trust {
+            Trust::Anybody => None,
+            Trust::Authority(pem) => Some(Certificate::from_pem_bundle(pem)?),
+        };
+        let identity = pair.map(identity).transpose()?;
+        let mut direct = Self { url: url.clone(), trust, identity, http: None };
+        if connections == Connections::Kept {
+            direct.http = Some(direct.client()?);
+        }
+        Ok(direct)
+    }
+
+    fn client(&self) -> reqwest::Result<reqwest::Client> {
         let client = reqwest::Client::builder().no_proxy().timeout(LIMIT).tls_info(true);
-        let client = match connections {
-            Connections::Kept => client,
-            Connections::New => client.pool_max_idle_per_host(0),
+        let client = match &self.trust {
+            None => client.tls_danger_accept_invalid_certs(true),
+            Some(certificates) => client.tls_certs_only(certificates.iter().cloned()),
         };
-        let client = match trust {
-            Trust::Anybody => client.tls_danger_accept_invalid_certs(true),
-            Trust::Authority(pem) => client.tls_certs_only(Certificate::from_pem_bundle(pem)?),
-        };
-        let client = match pair {
-            Some(pair) => client.identity(identity(pair)?),
+        match &self.identity {
+            Some(identity) => client.identity(identity.clone()),
             None => client,
-        };
-        Ok(Self { url: url.clone(), http: client.build()? })
+        }
+        .build()
     }
 
     /// Asks for a path, with a query or without, as it is.
@@ -74,7 +87,11 @@ impl Direct {
         for (name, value) in headers {
             all.append(HeaderName::try_from(*name)?, HeaderValue::try_from(*value)?);
         }
-        let answer = self.http.get(url).headers(all).send().await?;
+        let client = match &self.http {
+            Some(client) => client.clone(),
+            None => self.client()?,
+        };
+        let answer = client.get(url).headers(all).send().await?;
         let info = answer.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
         let certificate = info.unwrap_or_default().to_vec();
         Ok(Answer {
@@ -88,6 +105,13 @@ impl Direct {
     /// As [`Direct::get`] with the token of somebody.
     pub async fn get_as(&self, token: &str, path: &str) -> anyhow::Result<Answer> {
         self.get(path, &[("authorization", &format!("Bearer {token}"))]).await
+    }
+}
+
+impl fmt::Debug for Direct {
+    /// Without the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Direct").field("url", &self.url.as_str()).finish_non_exhaustive()
     }
 }
 

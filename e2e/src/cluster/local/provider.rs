@@ -55,7 +55,7 @@ impl Provider {
     /// Applies its objects, starts it and what leads to it, registers it, and waits until it is found.
     pub async fn install(&self, cluster: &LocalCluster) -> anyhow::Result<()> {
         let started = async {
-            let process = self.start(cluster).await?;
+            let process = self.start_with(cluster, self.kubeconfig(cluster).await?)?;
             self.ready(&process).await?;
             self.start_forward(cluster).await
         };
@@ -63,19 +63,16 @@ impl Provider {
         provider::install(to, &self.manifests, started, LOOK_EVERY).await
     }
 
-    /// Applies every object, that which registers it included.
-    pub async fn apply(&self, cluster: &LocalCluster) -> anyhow::Result<()> {
-        Ok(cluster.deployer.apply(self.manifests.iter()).await?)
+    /// Ends it as a crash would.
+    pub async fn kill(&self, cluster: &LocalCluster) -> anyhow::Result<()> {
+        let process = cluster.process(NAME).context("the provider does not run")?;
+        process.stop(Duration::ZERO).await.context("cannot end the provider")?;
+        Ok(())
     }
 
     /// Its way to kube-apiserver, with the token of its service account, which has to be there.
     pub async fn kubeconfig(&self, cluster: &LocalCluster) -> anyhow::Result<PathBuf> {
         cluster.kubeconfig_of(SERVICE_ACCOUNT).await
-    }
-
-    async fn start(&self, cluster: &LocalCluster) -> anyhow::Result<Process> {
-        let kubeconfig = self.kubeconfig(cluster).await?;
-        self.start_with(cluster, kubeconfig)
     }
 
     /// Starts it, which needs no kube-apiserver.
@@ -122,7 +119,7 @@ impl Provider {
     }
 
     /// Starts what its Service leads to.
-    pub async fn start_forward(&self, cluster: &LocalCluster) -> anyhow::Result<()> {
+    async fn start_forward(&self, cluster: &LocalCluster) -> anyhow::Result<()> {
         let (port, to) = (self.service_port, self.url.port().unwrap_or_default());
         let forward = Launch::new("forward", cluster.ours(HARNESS))
             .args(["forward", "--listen", &format!("127.0.0.1:{port}")])
