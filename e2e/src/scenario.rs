@@ -222,6 +222,8 @@ const AT_REST: i32 = 1;
 const HELD_SYNCS: u64 = 10;
 /// Down-scale windows for which a count must hold.
 const HELD_WINDOWS: u32 = 3;
+/// Syncs of the HPA that show that it goes on.
+const SOME_SYNCS: u64 = 4;
 
 /// Applies the HPA and waits until it reads the metric and stays at one replica.
 async fn apply_hpa<C: Cluster>(cluster: &C, recorder: &Recorder) -> anyhow::Result<Observer> {
@@ -264,7 +266,7 @@ async fn hold<C: Cluster>(
 ) -> anyhow::Result<Held> {
     let timings = cluster.timings();
     let start = Instant::now();
-    let syncs = ten_syncs(cluster).await?;
+    let syncs = syncs(cluster, HELD_SYNCS).await?;
     tokio::time::sleep_until(start + timings.downscale_window * HELD_WINDOWS).await;
     let history = observer.since(start);
     let astray = history.iter().find(|seen| !seen.is_at(SCALED));
@@ -280,21 +282,21 @@ async fn hold<C: Cluster>(
     Ok(Held { mean_served })
 }
 
-/// Waits for ten syncs of the HPA, by the controller's own count where it can be had, else by the
+/// Waits for some syncs of the HPA, by the controller's own count where it can be had, else by the
 /// clock; says which.
-async fn ten_syncs<C: Cluster>(cluster: &C) -> anyhow::Result<String> {
+async fn syncs<C: Cluster>(cluster: &C, count: u64) -> anyhow::Result<String> {
     let timings = cluster.timings();
     let Some(first) = cluster.hpa_syncs().await? else {
-        tokio::time::sleep(timings.hpa_sync * u32::try_from(HELD_SYNCS)?).await;
-        return Ok(format!("{HELD_SYNCS} syncs, by the clock"));
+        tokio::time::sleep(timings.hpa_sync * u32::try_from(count)?).await;
+        return Ok(format!("{count} syncs, by the clock"));
     };
-    let deadline = timings.follows_within() + timings.hpa_sync * u32::try_from(HELD_SYNCS)?;
-    let last = wait::until("ten syncs of the HPA", deadline, timings.hpa_sync / 2, async || {
+    let deadline = timings.follows_within() + timings.hpa_sync * u32::try_from(count)?;
+    let last = wait::until("syncs of the HPA", deadline, timings.hpa_sync / 2, async || {
         let syncs = cluster.hpa_syncs().await?.unwrap_or(first);
-        anyhow::Ok(if first + HELD_SYNCS <= syncs {
+        anyhow::Ok(if first + count <= syncs {
             wait::Probe::Ready(syncs)
         } else {
-            wait::Probe::NotYet(format!("{} of {HELD_SYNCS}", syncs.saturating_sub(first)))
+            wait::Probe::NotYet(format!("{} of {count}", syncs.saturating_sub(first)))
         })
     })
     .await?;

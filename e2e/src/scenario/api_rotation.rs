@@ -16,11 +16,11 @@ use crate::{
     phase::Recorder,
     pki::{Pair, issuer::Issuer},
     scenario::{
-        HPA, METRIC,
+        HPA, METRIC, SOME_SYNCS,
         api::{READER, USERS, local, metric_path, trust_in_api_service},
         stage::{self, UNDER_LOAD, script},
         steady::{Steady, held},
-        ten_syncs, watched,
+        syncs, watched,
     },
     wait::{self, Probe},
 };
@@ -62,7 +62,7 @@ pub(super) async fn run<C: Cluster>(cluster: &C, recorder: &Recorder) -> anyhow:
     // Both at the same time: the provider looks at its files every ten seconds.
     recorder.phase("front proxy", front_proxy::rotate(cluster, recorder)).await?;
     recorder.phase("serving certificate", serving.end(&authorities, &before)).await?;
-    let syncs = recorder.phase("goes on", ten_syncs(cluster)).await?;
+    let syncs = recorder.phase("goes on", syncs(cluster, SOME_SYNCS)).await?;
     steady.judge(recorder)?;
     held(recorder, &observer, start, &syncs)
 }

@@ -13,10 +13,10 @@ use crate::{
     phase::Recorder,
     process::Process,
     scenario::{
-        HPA, METRIC, SCALED,
+        HPA, METRIC, SCALED, SOME_SYNCS,
         api::{self, local, metric_path},
         stage::{self, UNDER_LOAD, script},
-        ten_syncs, watched,
+        syncs, watched,
     },
     wait::{self, Probe},
 };
@@ -75,7 +75,7 @@ async fn restart(
     };
     recorder.phase("kube-apiserver restarts", away).await?;
     let back = Instant::now();
-    let syncs = recorder.phase("syncs go on", ten_syncs(cluster)).await?;
+    let syncs = recorder.phase("syncs go on", syncs(cluster, SOME_SYNCS)).await?;
     let within = cluster.timings().follows_within();
     let fresh = observer.until(within, |seen| {
         let age = seen.served.as_ref().map_or(f64::MAX, |served| served.age);

@@ -15,11 +15,11 @@ use crate::{
     },
     phase::Recorder,
     scenario::{
-        HPA, METRIC,
+        HPA, METRIC, SOME_SYNCS,
         api::{API_SERVICE, READER, USERS, local, metric_path},
         stage::{self, UNDER_LOAD, script},
         steady::{Steady, held},
-        ten_syncs, watched,
+        syncs, watched,
     },
     wait::{self, Probe},
 };
@@ -29,9 +29,9 @@ const RIGHTS: &str = "manifests/overlays/own-ca/rbac-own-ca.yaml";
 const SECRET: &str = "datadog-cluster-agent-tls";
 /// The authority lives as short as can be, with a few seconds for each of its changes: it is replaced after
 /// two thirds of its life, and goes when the last certificate that it signed has ended.
-const CA_LIFE: Duration = Duration::from_secs(20);
-const CERTIFICATE_LIFE: Duration = Duration::from_secs(10);
-const MARGIN: Duration = Duration::from_secs(2);
+const CA_LIFE: Duration = Duration::from_secs(15);
+const CERTIFICATE_LIFE: Duration = Duration::from_secs(8);
+const MARGIN: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The authorities that kube-apiserver trusts at one time, as PEM.
@@ -64,7 +64,7 @@ pub(super) async fn run<C: Cluster>(cluster: &C, recorder: &Recorder) -> anyhow:
     let replaced = recorder.phase("a new authority", async { anyhow::Ok(replaced(cluster).await) });
     let replaced = replaced.await?;
     recorder.assertion("authority and certificate are replaced", replaced)?;
-    let syncs = recorder.phase("goes on", ten_syncs(cluster)).await?;
+    let syncs = recorder.phase("goes on", syncs(cluster, SOME_SYNCS)).await?;
     steady.judge(recorder)?;
     held(recorder, &observer, start, &syncs)
 }
