@@ -109,6 +109,11 @@ pub trait Cluster: Sized {
     /// Names the run in paths.
     fn run_name(&self) -> String;
 
+    /// The embedded cluster, for scenarios that need its keys, or end and start its programs.
+    fn local(&self) -> Option<&local::LocalCluster> {
+        None
+    }
+
     /// A client with all rights.
     fn client(&self) -> &Client;
 

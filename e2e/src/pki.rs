@@ -19,6 +19,8 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
 
+pub mod issuer;
+
 /// The common name by which the aggregator is known to the provider
 /// (`--requestheader-allowed-names`).
 pub const FRONT_PROXY_NAME: &str = "front-proxy-client";
@@ -127,12 +129,21 @@ fn authority(name: &str) -> Result<Authority, Error> {
 }
 
 fn serving() -> Result<CertificateParams, Error> {
-    let mut params = subject("kube-apiserver", None);
+    let ips = [Ipv4Addr::LOCALHOST, KUBERNETES_SERVICE_IP];
+    server("kube-apiserver", &ips, &APISERVER_NAMES)
+}
+
+fn server(
+    subject_name: &str,
+    ips: &[Ipv4Addr],
+    names: &[&str],
+) -> Result<CertificateParams, Error> {
+    let mut params = subject(subject_name, None);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    for ip in [Ipv4Addr::LOCALHOST, KUBERNETES_SERVICE_IP] {
-        params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(ip)));
+    for ip in ips {
+        params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(*ip)));
     }
-    for name in APISERVER_NAMES {
+    for name in names.iter().copied() {
         let dns = name.try_into().map_err(of(name))?;
         params.subject_alt_names.push(SanType::DnsName(dns));
     }

@@ -17,6 +17,7 @@ use tokio::{
     sync::watch,
     time::{self, Instant},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::guard::{self, Group};
 
@@ -189,8 +190,14 @@ impl Processes {
         }
         let (sender, exit) = watch::channel(None);
         tokio::spawn(reap(child, sender));
-        let process =
-            Process { name: launch.name.into(), identity, started: Instant::now(), log, exit };
+        let process = Process {
+            name: launch.name.into(),
+            identity,
+            started: Instant::now(),
+            log,
+            exit,
+            told_to_end: CancellationToken::new(),
+        };
         self.started.lock().unwrap_or_else(PoisonError::into_inner).push(process.clone());
         Ok(process)
     }
@@ -245,6 +252,7 @@ pub struct Process {
     started: Instant,
     log: PathBuf,
     exit: watch::Receiver<Option<ExitStatus>>,
+    told_to_end: CancellationToken,
 }
 
 impl Process {
@@ -295,6 +303,15 @@ impl Process {
         }
     }
 
+    /// As [`Process::ended`], but for an end that was asked for: that is waited for in vain.
+    pub async fn broken(&self) -> Error {
+        let error = self.ended().await;
+        if self.told_to_end.is_cancelled() {
+            return std::future::pending().await;
+        }
+        error
+    }
+
     /// Asks `probe` every 20 ms until it succeeds and gives the time since the start of the process.
     /// Fails at once when the process ends, and after `limit` with what the probe said last.
     pub async fn ready<P, F>(&self, limit: Duration, mut probe: P) -> Result<Duration, Error>
@@ -343,6 +360,7 @@ impl Process {
 
     /// Ends it: SIGTERM, and SIGKILL when it still runs after `grace`.
     pub async fn stop(&self, grace: Duration) -> io::Result<ExitStatus> {
+        self.told_to_end.cancel();
         self.signal(Signal::TERM)?;
         if let Ok(status) = time::timeout(grace, self.wait()).await {
             return Ok(status);

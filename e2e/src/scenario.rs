@@ -12,13 +12,19 @@ use crate::{
     wait,
 };
 
+mod api;
+mod api_access;
+mod api_rotation;
+mod api_start;
 mod datadog_metric;
 mod describe;
 mod fallback;
 mod faults;
 mod one_bad_query;
+mod own_ca;
 mod rate_limited;
 mod stage;
+mod steady;
 mod two_metrics;
 mod typo;
 pub mod walkthrough;
@@ -58,11 +64,21 @@ pub enum Scenario {
     Fallback,
     /// A query of the user's own.
     DatadogMetric,
+    /// What clients see of the API.
+    Api,
+    /// Who may read a metric at the provider's own port.
+    ApiAccess,
+    /// Certificates and authorities change while requests flow.
+    ApiRotation,
+    /// kube-apiserver is away when the provider starts, and for a while later.
+    ApiStart,
+    /// The provider's own authority is replaced while requests flow.
+    OwnCa,
 }
 
 impl Scenario {
     /// All of them, in the order of `list`.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 16] = [
         Self::Walkthrough,
         Self::WalkthroughScripted,
         Self::TwoMetrics,
@@ -74,6 +90,11 @@ impl Scenario {
         Self::StalePoints,
         Self::Fallback,
         Self::DatadogMetric,
+        Self::Api,
+        Self::ApiAccess,
+        Self::ApiRotation,
+        Self::ApiStart,
+        Self::OwnCa,
     ];
 
     /// The name on the command line.
@@ -90,6 +111,11 @@ impl Scenario {
             Self::StalePoints => "stale-points",
             Self::Fallback => "fallback",
             Self::DatadogMetric => "datadog-metric",
+            Self::Api => "api",
+            Self::ApiAccess => "api-access",
+            Self::ApiRotation => "api-rotation",
+            Self::ApiStart => "api-start",
+            Self::OwnCa => "own-ca",
         }
     }
 
@@ -111,6 +137,11 @@ impl Scenario {
             Self::StalePoints => "Datadog's points are old: the HPA stays at 3 and says so",
             Self::Fallback => "Datadog answers 503: the HPA goes to the fallback that it declares",
             Self::DatadogMetric => "an HPA that refers to a DatadogMetric scales on its query",
+            Self::Api => "what kube-apiserver, kubectl and the HPA controller see of the API",
+            Self::ApiAccess => "who may read a metric at the provider's own port, and who may not",
+            Self::ApiRotation => "certificates and authorities change, and no request fails",
+            Self::ApiStart => "the provider starts before kube-apiserver, and outlives it",
+            Self::OwnCa => "the provider's own CA is replaced, and no request fails",
         }
     }
 
@@ -134,6 +165,11 @@ impl Scenario {
             Self::StalePoints => faults::stale_points(cluster, settings, recorder).await,
             Self::Fallback => fallback::run(cluster, settings, recorder).await,
             Self::DatadogMetric => datadog_metric::run(cluster, recorder).await,
+            Self::Api => api::run(cluster, recorder).await,
+            Self::ApiAccess => api_access::run(cluster, recorder).await,
+            Self::ApiRotation => api_rotation::run(cluster, recorder).await,
+            Self::ApiStart => api_start::run(cluster, recorder).await,
+            Self::OwnCa => own_ca::run(cluster, recorder).await,
         }
     }
 }
@@ -186,6 +222,8 @@ const AT_REST: i32 = 1;
 const HELD_SYNCS: u64 = 10;
 /// Down-scale windows for which a count must hold.
 const HELD_WINDOWS: u32 = 3;
+/// Syncs of the HPA that show that it goes on.
+const SOME_SYNCS: u64 = 4;
 
 /// Applies the HPA and waits until it reads the metric and stays at one replica.
 async fn apply_hpa<C: Cluster>(cluster: &C, recorder: &Recorder) -> anyhow::Result<Observer> {
@@ -228,7 +266,7 @@ async fn hold<C: Cluster>(
 ) -> anyhow::Result<Held> {
     let timings = cluster.timings();
     let start = Instant::now();
-    let syncs = ten_syncs(cluster).await?;
+    let syncs = syncs(cluster, HELD_SYNCS).await?;
     tokio::time::sleep_until(start + timings.downscale_window * HELD_WINDOWS).await;
     let history = observer.since(start);
     let astray = history.iter().find(|seen| !seen.is_at(SCALED));
@@ -244,21 +282,21 @@ async fn hold<C: Cluster>(
     Ok(Held { mean_served })
 }
 
-/// Waits for ten syncs of the HPA, by the controller's own count where it can be had, else by the
+/// Waits for some syncs of the HPA, by the controller's own count where it can be had, else by the
 /// clock; says which.
-async fn ten_syncs<C: Cluster>(cluster: &C) -> anyhow::Result<String> {
+async fn syncs<C: Cluster>(cluster: &C, count: u64) -> anyhow::Result<String> {
     let timings = cluster.timings();
     let Some(first) = cluster.hpa_syncs().await? else {
-        tokio::time::sleep(timings.hpa_sync * u32::try_from(HELD_SYNCS)?).await;
-        return Ok(format!("{HELD_SYNCS} syncs, by the clock"));
+        tokio::time::sleep(timings.hpa_sync * u32::try_from(count)?).await;
+        return Ok(format!("{count} syncs, by the clock"));
     };
-    let deadline = timings.follows_within() + timings.hpa_sync * u32::try_from(HELD_SYNCS)?;
-    let last = wait::until("ten syncs of the HPA", deadline, timings.hpa_sync / 2, async || {
+    let deadline = timings.follows_within() + timings.hpa_sync * u32::try_from(count)?;
+    let last = wait::until("syncs of the HPA", deadline, timings.hpa_sync / 2, async || {
         let syncs = cluster.hpa_syncs().await?.unwrap_or(first);
-        anyhow::Ok(if first + HELD_SYNCS <= syncs {
+        anyhow::Ok(if first + count <= syncs {
             wait::Probe::Ready(syncs)
         } else {
-            wait::Probe::NotYet(format!("{} of {HELD_SYNCS}", syncs.saturating_sub(first)))
+            wait::Probe::NotYet(format!("{} of {count}", syncs.saturating_sub(first)))
         })
     })
     .await?;

@@ -50,12 +50,13 @@ async fn a_deployment_gets_a_running_pod_and_nothing_is_left_at_the_end() {
     the_provider_can_learn_whom_to_trust(cluster.client()).await;
     a_token_is_the_service_account_and_no_more(&run, &cluster).await;
 
-    let peaks = cluster.processes().map(|process| (process.name(), process.peak_memory()));
+    let peaks = cluster.processes();
+    let peaks = peaks.iter().map(|process| (process.name(), process.peak_memory()));
     eprintln!("peak memory: {:?}", peaks.collect::<Vec<_>>());
     let begin = Instant::now();
     cluster.stop().await.unwrap();
     eprintln!("stopped after {:?}", begin.elapsed());
-    assert!(cluster.processes().all(|process| !process.identity().is_alive()));
+    assert!(cluster.processes().iter().all(|process| !process.identity().is_alive()));
     run.guard.finish().await.unwrap();
     assert!(!run.folder.exists());
 }

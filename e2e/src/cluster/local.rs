@@ -34,9 +34,13 @@ use crate::{
     wait,
 };
 
+mod access;
 pub mod control_plane;
+pub mod direct;
 pub mod kubeconfig;
-mod provider;
+pub mod kubectl;
+pub mod log;
+pub mod provider;
 pub mod token;
 
 /// The process's name in the run.
@@ -84,6 +88,8 @@ pub struct LocalCluster {
     fake_url: Url,
     http: reqwest::Client,
     nginx: OnceCell<Url>,
+    /// Where the provider listens, when it is installed.
+    provider: OnceCell<Url>,
 }
 
 impl LocalCluster {
@@ -105,7 +111,7 @@ impl LocalCluster {
         let deployer = Deployer::new(plane.client().clone());
         let fake = control::Client::new(fake_url.clone())?;
         let http = reqwest::Client::builder().no_proxy().build().context("HTTP client")?;
-        let (ports, nginx) = (Mutex::new(ports), OnceCell::new());
+        let (ports, nginx, provider) = (Mutex::new(ports), OnceCell::new(), OnceCell::new());
         Ok(Self {
             plan,
             folder,
@@ -118,6 +124,7 @@ impl LocalCluster {
             fake_url,
             http,
             nginx,
+            provider,
         })
     }
 
@@ -159,6 +166,10 @@ impl Cluster for LocalCluster {
         NAMESPACE
     }
 
+    fn local(&self) -> Option<&Self> {
+        Some(self)
+    }
+
     fn client(&self) -> &Client {
         self.plane.client()
     }
@@ -177,7 +188,7 @@ impl Cluster for LocalCluster {
     }
 
     async fn install_provider(&self, environment: &[(&str, &str)]) -> anyhow::Result<()> {
-        provider::install(self, environment).await
+        provider::Provider::prepare(self, environment).await?.install(self).await
     }
 
     async fn install_nginx(&self) -> anyhow::Result<()> {
@@ -280,7 +291,7 @@ impl Cluster for LocalCluster {
         loop {
             // Processes are started while we wait: look for new ones from time to time.
             let started = self.processes.started();
-            let ends = started.iter().map(|process| Box::pin(process.ended()));
+            let ends = started.iter().map(|process| Box::pin(process.broken()));
             let ended = futures::future::select_all(ends);
             if let Ok((error, ..)) = tokio::time::timeout(Duration::from_secs(1), ended).await {
                 return error.into();
@@ -317,7 +328,7 @@ impl LocalCluster {
     }
 
     fn process(&self, name: &str) -> Option<Process> {
-        self.processes.started().into_iter().find(|process| process.name() == name)
+        self.processes.started().into_iter().rfind(|process| process.name() == name)
     }
 }
 

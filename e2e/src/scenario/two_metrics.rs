@@ -8,9 +8,9 @@ use crate::{
     oracle::quantity,
     phase::Recorder,
     scenario::{
-        METRIC, SCALED, judge, scale_down,
+        HELD_SYNCS, METRIC, SCALED, judge, scale_down,
         stage::{self, AT_REST, UNDER_LOAD},
-        ten_syncs, watched,
+        syncs, watched,
     },
 };
 
@@ -54,7 +54,7 @@ async fn stays<C: Cluster>(
     recorder: &Recorder,
     start: Instant,
 ) -> anyhow::Result<()> {
-    let syncs = ten_syncs(cluster).await?;
+    let syncs = syncs(cluster, HELD_SYNCS).await?;
     let history = observer.since(start);
     let result = match history.iter().find(|seen| !seen.is_at(SCALED)) {
         None => Ok(format!("for {syncs} after it, {} states seen", history.len())),

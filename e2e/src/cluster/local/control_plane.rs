@@ -14,6 +14,7 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -35,13 +36,14 @@ use crate::{
     },
     pki::{Pair, Pki},
     ports::{Ports, Reservation},
-    process::{Error, Process, Processes},
+    process::{Error, Launch, Process, Processes},
 };
 
 mod apiserver;
 mod controllers;
 mod etcd;
 mod probe;
+mod restart;
 
 /// The one node, on which every pod is.
 pub const NODE: &str = "kwok-node-0";
@@ -83,9 +85,23 @@ pub struct ControlPlane {
     pki: Pki,
     controller_manager_url: Url,
     etcd: Process,
-    apiserver: Process,
+    apiserver: Apiserver,
     controllers: [Process; 3],
     started: Vec<Started>,
+}
+
+/// kube-apiserver, which can be started again.
+struct Apiserver {
+    launch: Launch,
+    // A std lock: held for a clone or a swap, never across an await.
+    process: Mutex<Process>,
+}
+
+impl Apiserver {
+    /// The one that was started last.
+    fn process(&self) -> Process {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// What the starters of the single programs share.
@@ -113,7 +129,8 @@ impl ControlPlane {
         let health = store.join("health")?;
         let mut started = vec![ready(&etcd, || prober.ok(&health)).await?];
 
-        let (apiserver, url) = apiserver::start(&shared, &store, ports.reserve()?)?;
+        let (launch, url) = apiserver::launch(&shared, &store, ports.reserve()?)?;
+        let apiserver = processes.spawn(launch.clone())?;
         let readyz = url.join("readyz")?;
         started.push(ready(&apiserver, || prober.ok(&readyz)).await?);
 
@@ -131,7 +148,7 @@ impl ControlPlane {
             kubeconfig,
             controller_manager_url: controllers.controller_manager.1,
             etcd,
-            apiserver,
+            apiserver: Apiserver { launch, process: Mutex::new(apiserver) },
             controllers: [
                 controllers.controller_manager.0,
                 controllers.scheduler.0,
@@ -174,14 +191,9 @@ impl ControlPlane {
     }
 
     /// Every process, in the order of their start.
-    pub fn processes(&self) -> impl Iterator<Item = &Process> {
-        [&self.etcd, &self.apiserver].into_iter().chain(&self.controllers)
-    }
-
-    /// Waits until any of the processes has ended, which none should, and says so.
-    pub async fn broken(&self) -> Error {
-        let ends = self.processes().map(|process| Box::pin(process.ended()));
-        future::select_all(ends).await.0
+    pub fn processes(&self) -> Vec<Process> {
+        let controllers = self.controllers.iter().cloned();
+        [self.etcd.clone(), self.apiserver.process()].into_iter().chain(controllers).collect()
     }
 
     /// Ends everything, clients first: a server that goes first would leave them to retry.
@@ -192,7 +204,11 @@ impl ControlPlane {
         const APISERVER_GRACE: Duration = Duration::from_millis(100);
         let stops = self.controllers.iter().map(|process| process.stop(GRACE));
         future::try_join_all(stops).await.context("cannot end the controllers")?;
-        self.apiserver.stop(APISERVER_GRACE).await.context("cannot end kube-apiserver")?;
+        self.apiserver
+            .process()
+            .stop(APISERVER_GRACE)
+            .await
+            .context("cannot end kube-apiserver")?;
         self.etcd.stop(GRACE).await.context("cannot end etcd")?;
         Ok(())
     }

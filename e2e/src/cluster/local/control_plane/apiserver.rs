@@ -4,18 +4,16 @@
 use url::Url;
 
 use crate::{
-    cluster::local::control_plane::Shared,
-    pki::FRONT_PROXY_NAME,
-    ports::Reservation,
-    process::{Launch, Process},
+    cluster::local::control_plane::Shared, pki::FRONT_PROXY_NAME, ports::Reservation,
+    process::Launch,
 };
 
-/// Starts kube-apiserver; gives where clients reach it.
-pub(super) fn start(
+/// How kube-apiserver is started, and where clients reach it then.
+pub(super) fn launch(
     shared: &Shared<'_>,
     store: &Url,
     port: Reservation,
-) -> anyhow::Result<(Process, Url)> {
+) -> anyhow::Result<(Launch, Url)> {
     let url = Url::parse(&format!("https://{}", port.address()))?;
     let launch = Launch::new("kube-apiserver", &shared.programs.kube_apiserver)
         .args([
@@ -36,7 +34,7 @@ pub(super) fn start(
         .args(credentials(shared))
         .args(aggregation(shared));
     port.release();
-    Ok((shared.processes.spawn(launch)?, url))
+    Ok((launch, url))
 }
 
 fn credentials(shared: &Shared<'_>) -> [String; 7] {

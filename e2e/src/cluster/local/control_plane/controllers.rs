@@ -92,8 +92,10 @@ fn component(shared: &Shared<'_>, kubeconfig: &std::path::Path, port: &Reservati
         format!("--secure-port={}", port.port()),
         format!("--tls-cert-file={}", serving.certificate.display()),
         format!("--tls-private-key-file={}", serving.key.display()),
-        // Figures for the harness, on loopback; nothing else is served without credentials.
-        "--authorization-always-allow-paths=/healthz,/livez,/readyz,/metrics".to_owned(),
+        // Figures and the level of the log for the harness, on loopback; nothing else is served
+        // without credentials.
+        "--authorization-always-allow-paths=/healthz,/livez,/readyz,/metrics,/debug/flags/v"
+            .to_owned(),
         // There is only one of each, and an election takes seconds.
         "--leader-elect=false".to_owned(),
         // The default of 20 a second is for the apiservers of big clusters.
