@@ -364,7 +364,7 @@ mod tests {
             error,
             "no scenario is called \"walktrough\", choose from walkthrough, walkthrough-scripted, \
              two-metrics, typo, one-bad-query, rate-limited, datadog-down, keys-revoked, stale-points, \
-             fallback, datadog-metric"
+             fallback, datadog-metric, api, api-access, api-rotation, api-start, own-ca"
         );
     }
 
