@@ -87,7 +87,7 @@ pub struct Programs {
     pub kube_scheduler: PathBuf,
     /// Plays the kubelets.
     pub kwok: PathBuf,
-    /// Only for people who look at a cluster that was kept.
+    /// For people who look at a cluster that was kept, and for what scenarios show of it.
     pub kubectl: Option<PathBuf>,
     /// Has the `stub_status` module.
     pub nginx: PathBuf,

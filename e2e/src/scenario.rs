@@ -165,11 +165,11 @@ impl Scenario {
             Self::StalePoints => faults::stale_points(cluster, settings, recorder).await,
             Self::Fallback => fallback::run(cluster, settings, recorder).await,
             Self::DatadogMetric => datadog_metric::run(cluster, recorder).await,
-            Self::Api => api::run(cluster, recorder).await,
+            Self::Api => Box::pin(api::run(cluster, recorder)).await,
             Self::ApiAccess => api_access::run(cluster, recorder).await,
-            Self::ApiRotation => api_rotation::run(cluster, recorder).await,
-            Self::ApiStart => api_start::run(cluster, recorder).await,
-            Self::OwnCa => own_ca::run(cluster, recorder).await,
+            Self::ApiRotation => Box::pin(api_rotation::run(cluster, recorder)).await,
+            Self::ApiStart => Box::pin(api_start::run(cluster, recorder)).await,
+            Self::OwnCa => Box::pin(own_ca::run(cluster, recorder)).await,
         }
     }
 }
@@ -364,7 +364,7 @@ mod tests {
             error,
             "no scenario is called \"walktrough\", choose from walkthrough, walkthrough-scripted, \
              two-metrics, typo, one-bad-query, rate-limited, datadog-down, keys-revoked, stale-points, \
-             fallback, datadog-metric"
+             fallback, datadog-metric, api, api-access, api-rotation, api-start, own-ca"
         );
     }
 

@@ -7,7 +7,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use crate::pki::{Error, Pair, Pki};
+use crate::pki::{Error, Pair, Pki, issuer::Issuer};
 
 fn created() -> (tempfile::TempDir, Pki) {
     let folder = tempfile::tempdir().unwrap();
@@ -97,4 +97,17 @@ fn a_folder_that_exists_is_refused_and_named() {
     let folder = tempfile::tempdir().unwrap();
     let error = Pki::create(folder.path()).unwrap_err();
     assert!(matches!(&error, Error::Write { path, .. } if path == folder.path()), "{error}");
+}
+
+#[test]
+fn another_authority_signs_for_itself_only_and_its_pair_can_take_a_place() {
+    let (folder, pki) = created();
+    let issuer = Issuer::new(&folder.path().join("second"), "second-ca").unwrap();
+    let pair = issuer.client("front-proxy", "front-proxy-client").unwrap();
+    assert!(accepts_client(&issuer.file(), &pair));
+    assert!(!accepts_client(&pki.front_proxy_ca, &pair));
+    pki.front_proxy.replace_by(&pair).unwrap();
+    assert!(accepts_client(&issuer.file(), &pki.front_proxy));
+    let mode = fs::metadata(&pki.front_proxy.key).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }

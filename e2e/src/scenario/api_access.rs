@@ -59,11 +59,14 @@ pub(super) async fn metric(cluster: &LocalCluster) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Name and value.
+type Header<'a> = (&'a str, &'a str);
+
 /// What a client shows.
 struct Case<'a> {
     name: &'a str,
     pair: Option<&'a Pair>,
-    headers: &'a [(&'a str, &'a str)],
+    headers: &'a [Header<'a>],
     path: &'a str,
     expected: Expected<'a>,
 }
@@ -162,7 +165,7 @@ async fn front_proxy(cluster: &LocalCluster, recorder: &Recorder) -> anyhow::Res
     let pair = Some(&cluster.plane().pki().front_proxy);
     let [reader, stranger] = [READER, STRANGER].map(account);
     let path = metric_path();
-    let cases: [(&str, &[(&str, &str)], Expected<'_>); 4] = [
+    let cases: [(&str, &[Header<'_>], Expected<'_>); 4] = [
         (
             "the front proxy reads it for a user with rights",
             &[("X-Remote-User", &reader), ("X-Remote-Group", "system:serviceaccounts")],

@@ -137,6 +137,6 @@ mod tests {
     fn a_bundle_is_told_apart_by_its_certificates() {
         let pem = "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n";
         assert_eq!(authorities(&pem.repeat(2)).len(), 1);
-        assert_eq!(authorities(&(pem.to_owned() + &pem.replace('A', "B"))).len(), 2);
+        assert_eq!(authorities(&(pem.to_owned() + &pem.replace("\nA\n", "\nB\n"))).len(), 2);
     }
 }
