@@ -1,7 +1,9 @@
 //! What to ask Datadog: the text of a metric query, over which window, and what its answer is
 //! held to.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::sorted::Sorted;
 
 pub mod raw;
 pub mod resolve;
@@ -15,7 +17,7 @@ pub struct Query(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    text: String,
+    text: Box<str>,
     plain: Option<Plain>,
 }
 
@@ -27,8 +29,8 @@ pub struct Plain {
     pub aggregator: Aggregator,
     /// The metric's name in Datadog's case.
     pub metric: String,
-    /// Tag keys with their values; empty is the scope `{*}`.
-    pub tags: BTreeMap<String, String>,
+    /// Tag keys, each once, with their values; empty is the scope `{*}`.
+    pub tags: Sorted<(String, String)>,
     /// The rollup in seconds.
     pub rollup: u64,
 }
@@ -42,9 +44,16 @@ pub struct Ask {
     pub query: Query,
 }
 
+impl Plain {
+    /// The value of a tag.
+    pub fn tag(&self, key: &str) -> Option<&str> {
+        self.tags.iter().find(|(own, _)| own == key).map(|(_, value)| value.as_str())
+    }
+}
+
 impl Query {
     /// Takes `text` as it is.
-    pub fn new(text: impl Into<String>) -> Self {
+    pub fn new(text: impl Into<Box<str>>) -> Self {
         Self(Arc::new(Inner { text: text.into(), plain: None }))
     }
 
@@ -69,7 +78,7 @@ impl From<Plain> for Query {
         tags.sort_unstable();
         let scope = if tags.is_empty() { "*".to_owned() } else { tags.join(",") };
         let text = text(plain.aggregator, &plain.metric, &scope, plain.rollup);
-        Self(Arc::new(Inner { text, plain: Some(plain) }))
+        Self(Arc::new(Inner { text: text.into(), plain: Some(plain) }))
     }
 }
 

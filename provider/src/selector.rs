@@ -2,12 +2,11 @@
 //! equal: `a=b` is `a in (b)`, `a!=b` is `a notin (b)`, values and keys are sorted, what is said
 //! twice is there once.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::{collections::BTreeMap, fmt};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use crate::sorted::Sorted;
 
 /// What a requirement asks of the values of its key.
 ///
@@ -15,9 +14,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operator {
     /// The label has one of these values.
-    In(BTreeSet<String>),
+    In(Sorted<String>),
     /// The label is absent or has none of these values.
-    NotIn(BTreeSet<String>),
+    NotIn(Sorted<String>),
     /// The label is there, whatever its value.
     Exists,
     /// The label is absent.
@@ -42,9 +41,7 @@ pub struct Requirement {
 /// Its text ([`fmt::Display`]) is the one that the HPA controller sends.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Selector {
-    /// Sorted, none twice. Not a set: there is one for each metric, mostly of one or two, and the
-    /// node of a set has room for eleven.
-    requirements: Box<[Requirement]>,
+    requirements: Sorted<Requirement>,
 }
 
 /// Why an object's `LabelSelector` cannot be used.
@@ -97,10 +94,7 @@ impl Selector {
 
 impl FromIterator<Requirement> for Selector {
     fn from_iter<I: IntoIterator<Item = Requirement>>(requirements: I) -> Self {
-        let mut requirements: Vec<_> = requirements.into_iter().collect();
-        requirements.sort_unstable();
-        requirements.dedup();
-        Self { requirements: requirements.into() }
+        Self { requirements: requirements.into_iter().collect() }
     }
 }
 
@@ -109,14 +103,11 @@ impl TryFrom<&LabelSelector> for Selector {
 
     fn try_from(selector: &LabelSelector) -> Result<Self, SelectorError> {
         let labels = selector.match_labels.iter().flatten().map(|(key, value)| {
-            Ok(Requirement {
-                key: key.clone(),
-                operator: Operator::In(BTreeSet::from([value.clone()])),
-            })
+            Ok(Requirement { key: key.clone(), operator: Operator::In([value.clone()].into()) })
         });
         let expressions = selector.match_expressions.iter().flatten().map(|expression| {
-            let values: BTreeSet<String> = expression.values.iter().flatten().cloned().collect();
-            let with_values = |build: fn(BTreeSet<String>) -> Operator| {
+            let values: Sorted<String> = expression.values.iter().flatten().cloned().collect();
+            let with_values = |build: fn(Sorted<String>) -> Operator| {
                 if values.is_empty() {
                     return Err(SelectorError::NoValues {
                         key: expression.key.clone(),
@@ -170,8 +161,8 @@ impl fmt::Display for Requirement {
     }
 }
 
-fn join(values: &BTreeSet<String>) -> String {
-    values.iter().map(String::as_str).collect::<Vec<_>>().join(",")
+fn join(values: &[String]) -> String {
+    values.join(",")
 }
 
 #[cfg(test)]

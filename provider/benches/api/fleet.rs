@@ -1,6 +1,6 @@
 //! Which metrics there are: over 20 names, told apart by the value of one tag.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use provider::{
@@ -68,7 +68,7 @@ pub(crate) fn snapshot(count: usize) -> Snapshot {
 fn selector(n: usize) -> Selector {
     let label = |key: &str, value: String| Requirement {
         key: key.to_owned(),
-        operator: Operator::In(BTreeSet::from([value])),
+        operator: Operator::In([value].into()),
     };
     [label("env", "prod".to_owned()), label("queue", queue(n))].into_iter().collect()
 }

@@ -1,7 +1,5 @@
 //! Which metrics there are: over 20 names, told apart by the value of one tag.
 
-use std::collections::BTreeSet;
-
 use provider::selector::{Operator, Requirement, Selector};
 
 const NAMES: usize = 20;
@@ -31,7 +29,7 @@ impl Metric {
     pub(crate) fn selector(&self) -> Selector {
         let requirement = |(key, value): &(&str, String)| Requirement {
             key: (*key).to_owned(),
-            operator: Operator::In(BTreeSet::from([value.clone()])),
+            operator: Operator::In([value.clone()].into()),
         };
         self.labels.iter().map(requirement).collect()
     }

@@ -252,7 +252,7 @@ fn requirement(requirement: &Requirement) -> Option<LabelSelectorRequirement> {
     Some(LabelSelectorRequirement {
         key: requirement.key.clone(),
         operator: operator.to_owned(),
-        values: values.map(|values| values.iter().cloned().collect()),
+        values: values.map(|values| values.to_vec()),
     })
 }
 

@@ -4,11 +4,10 @@
 //! `k8s.io/apimachinery/pkg/labels/selector.go`: who sends nonsense reads the same as from any
 //! other Kubernetes API.
 
-use std::collections::BTreeSet;
-
 use crate::{
     api::selector::lexer::{Lexer, Token},
     selector::{Operator, Requirement, Selector},
+    sorted::Sorted,
 };
 
 mod label;
@@ -130,7 +129,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A list in parentheses, in which nothing between two commas is the empty value.
-    fn values(&mut self) -> Result<BTreeSet<&'a str>, SyntaxError> {
+    fn values(&mut self) -> Result<Sorted<&'a str>, SyntaxError> {
         match self.next() {
             Token::Open => {}
             // Without a comma, as in Go.
@@ -141,20 +140,20 @@ impl<'a> Parser<'a> {
         if !matches!(self.peek(), Token::Word(_) | Token::Comma | Token::Close) {
             return Err(found(self.peek(), "',', ')' or identifier"));
         }
-        let mut values = BTreeSet::new();
+        let mut values = Vec::new();
         loop {
             match self.peek() {
                 Token::Word(value) => {
                     self.next();
-                    values.insert(value);
+                    values.push(value);
                 }
                 Token::Comma | Token::Close => {
-                    values.insert("");
+                    values.push("");
                 }
                 token => return Err(found(token, "',', or identifier")),
             }
             match self.next() {
-                Token::Close => return Ok(values),
+                Token::Close => return Ok(values.into_iter().collect()),
                 Token::Comma => {}
                 token => return Err(found(token, "',' or ')'")),
             }
@@ -162,11 +161,11 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn of_values(key: &str, values: BTreeSet<&str>) -> Result<BTreeSet<String>, SyntaxError> {
+fn of_values(key: &str, values: Sorted<&str>) -> Result<Sorted<String>, SyntaxError> {
     let errors =
         values.iter().enumerate().filter_map(|(index, value)| value_error(key, index, value));
     match one_line(&errors.take(MAX_TOLD).collect::<Vec<_>>()) {
-        None => Ok(values.into_iter().map(str::to_owned).collect()),
+        None => Ok(values.iter().map(|value| (*value).to_owned()).collect()),
         Some(error) => Err(error),
     }
 }

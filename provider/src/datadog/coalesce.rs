@@ -117,7 +117,7 @@ fn cut(pick: Pick<'_>, limits: Limits) -> Vec<Unit> {
 
 /// The query for all series of `plain` whose `tag` has a value of `list`.
 fn text(plain: &Plain, tag: &str, list: &str) -> String {
-    let others = plain.tags.iter().filter(|(key, _)| *key != tag);
+    let others = plain.tags.iter().filter(|(key, _)| key != tag);
     let terms = others.map(|(key, value)| format!("{key}:{value}"));
     let terms: Vec<String> = terms.chain([format!("{tag} IN ({list})")]).collect();
     let scope = terms.join(" AND ");

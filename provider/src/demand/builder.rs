@@ -55,7 +55,8 @@ impl Builder {
 
     /// Adds one wish with all that is known about it.
     pub fn claim(&mut self, key: MetricKey, claim: Claim) {
-        self.claims.entry(key).or_default().push(claim);
+        // Mostly the only one; `push` alone would make room for four.
+        self.claims.entry(key).or_insert_with(|| Vec::with_capacity(1)).push(claim);
     }
 
     /// Adds a metric that is wanted although no autoscaler wants it.
@@ -88,7 +89,8 @@ impl Builder {
 fn wanted(claims: Vec<Claim>) -> Option<Wanted> {
     let mut claims = claims.into_iter();
     let Claim { name, source, overrides, by, .. } = claims.next()?;
-    let by = std::iter::once(by).chain(claims.map(|claim| claim.by)).collect();
+    let mut by: Vec<_> = std::iter::once(by).chain(claims.map(|claim| claim.by)).collect();
+    by.shrink_to_fit();
     Some(Wanted { name, by, overrides, source })
 }
 

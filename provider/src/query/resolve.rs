@@ -6,7 +6,7 @@
 //! (<https://docs.datadoghq.com/metrics/advanced-filtering/>). A scope has one syntax: commas
 //! and `!` alone, or `AND` / `NOT` / `IN` throughout as soon as there is a list of values.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use crate::{
     demand::{
@@ -15,6 +15,7 @@ use crate::{
     query::{Aggregator, Ask, Defaults, Fallback, Plain, Query, text},
     sample::age_limit,
     selector::{Operator, Requirement, Selector},
+    sorted::Sorted,
 };
 
 /// Why there is no query for a metric.
@@ -156,15 +157,14 @@ pub fn query(
 }
 
 /// The tags, if every requirement allows one value of a key of its own.
-fn tags(selector: &Selector) -> Option<BTreeMap<String, String>> {
-    let mut tags = BTreeMap::new();
-    for Requirement { key, operator } in selector.requirements() {
-        let Operator::In(values) = operator else { return None };
-        if tags.insert(key.clone(), single(values)?.clone()).is_some() {
-            return None;
-        }
-    }
-    Some(tags)
+fn tags(selector: &Selector) -> Option<Sorted<(String, String)>> {
+    let tag = |Requirement { key, operator }: &Requirement| match operator {
+        Operator::In(values) => Some((key.clone(), single(values)?.clone())),
+        _ => None,
+    };
+    let tags: Sorted<_> = selector.requirements().map(tag).collect::<Option<_>>()?;
+    let is_distinct = tags.windows(2).all(|pair| pair[0].0 != pair[1].0);
+    is_distinct.then_some(tags)
 }
 
 fn scope(selector: &Selector) -> Result<String, Unresolvable> {
@@ -190,11 +190,11 @@ fn term(
     Ok(match operator {
         Operator::In(values) => match single(values) {
             Some(value) => format!("{key}:{value}"),
-            None => format!("{key} IN ({})", list(values)),
+            None => format!("{key} IN ({})", values.join(",")),
         },
         Operator::NotIn(values) => match single(values) {
             Some(value) => format!("{not}{key}:{value}"),
-            None => format!("{key} NOT IN ({})", list(values)),
+            None => format!("{key} NOT IN ({})", values.join(",")),
         },
         Operator::Exists => format!("{key}:*"),
         Operator::DoesNotExist => format!("{not}{key}:*"),
@@ -204,12 +204,8 @@ fn term(
     })
 }
 
-fn single(values: &std::collections::BTreeSet<String>) -> Option<&String> {
+fn single(values: &[String]) -> Option<&String> {
     values.first().filter(|_| values.len() == 1)
-}
-
-fn list(values: &std::collections::BTreeSet<String>) -> String {
-    values.iter().map(String::as_str).collect::<Vec<_>>().join(",")
 }
 
 fn is_metric_name(name: &str) -> bool {

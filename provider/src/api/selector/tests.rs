@@ -148,8 +148,8 @@ prop_compose! {
         limit in 0..=i64::MAX,
     ) -> Requirement {
         let operator = match operator {
-            0 => Operator::In(values),
-            1 => Operator::NotIn(values),
+            0 => Operator::In(values.into_iter().collect()),
+            1 => Operator::NotIn(values.into_iter().collect()),
             2 => Operator::Exists,
             3 => Operator::DoesNotExist,
             4 => Operator::GreaterThan(limit),

@@ -41,7 +41,7 @@ pub(super) fn pick(asks: &[Ask]) -> (Vec<Pick<'_>>, Vec<Ask>) {
     let mut places: Vec<(Shape<'_>, usize)> = Vec::new();
     for (position, ask) in asks.iter().enumerate() {
         if let Some(plain) = ask.query.plain().filter(|plain| can_be_listed(plain)) {
-            places.extend(plain.tags.keys().map(|tag| (Shape { plain, tag }, position)));
+            places.extend(plain.tags.iter().map(|(tag, _)| (Shape { plain, tag }, position)));
         }
     }
     places.sort_unstable();
@@ -108,12 +108,12 @@ fn together<'a>(
 
 impl<'a> Shape<'a> {
     fn value(&self) -> &'a str {
-        self.plain.tags.get(self.tag).map_or("", String::as_str)
+        self.plain.tag(self.tag).unwrap_or_default()
     }
 
-    fn others(&self) -> impl Iterator<Item = (&'a String, &'a String)> {
+    fn others(&self) -> impl Iterator<Item = &'a (String, String)> {
         let tag = self.tag;
-        self.plain.tags.iter().filter(move |(key, _)| *key != tag)
+        self.plain.tags.iter().filter(move |(key, _)| key != tag)
     }
 }
 

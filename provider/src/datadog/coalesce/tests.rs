@@ -206,7 +206,7 @@ fn any_ask() -> impl Strategy<Value = Ask> {
     let aggregators = prop::sample::select(vec![Aggregator::Avg, Aggregator::Max]);
     let parts = (aggregators, any(&keys), tags, 1u64..3, 1u64..3);
     parts.prop_map(|(aggregator, metric, tags, rollup, windows)| {
-        let query = Plain { aggregator, metric, tags, rollup }.into();
+        let query = Plain { aggregator, metric, tags: tags.into_iter().collect(), rollup }.into();
         Ask { window: Duration::from_secs(windows * 300), query }
     })
 }
@@ -235,7 +235,7 @@ proptest! {
             let length = escaped_length(group.ask.query.as_str()) + SEPARATOR;
             prop_assert!(length <= characters, "{length}");
             for (value, ask) in &group.members {
-                let own = ask.query.plain().and_then(|plain| plain.tags.get(&group.tag));
+                let own = ask.query.plain().and_then(|plain| plain.tag(&group.tag));
                 prop_assert_eq!(own.map(|own| own.to_lowercase()), Some(value.clone()));
                 prop_assert_eq!(ask.window, group.ask.window);
             }

@@ -1,5 +1,3 @@
-use std::collections::BTreeSet;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -13,7 +11,7 @@ fn requirement(key: &str, operator: Operator) -> Requirement {
     Requirement { key: key.into(), operator }
 }
 
-fn values(values: &[&str]) -> BTreeSet<String> {
+fn values(values: &[&str]) -> Sorted<String> {
     values.iter().map(ToString::to_string).collect()
 }
 
@@ -141,8 +139,8 @@ proptest! {
     ) {
         let requirements = parts.into_iter().map(|(key, operator, values)| {
             let operator = match operator {
-                0 => Operator::In(values),
-                1 => Operator::NotIn(values),
+                0 => Operator::In(values.into_iter().collect()),
+                1 => Operator::NotIn(values.into_iter().collect()),
                 2 => Operator::Exists,
                 _ => Operator::DoesNotExist,
             };
