@@ -96,16 +96,16 @@ impl<'a> Parser<'a> {
     fn comparison(&mut self, key: &str) -> Result<Operator, SyntaxError> {
         match self.next() {
             Token::Equals | Token::DoubleEquals => {
-                self.value().and_then(|value| of_values(key, [value].into())).map(Operator::In)
+                self.value().and_then(|value| of_values(key, &[value])).map(Operator::In)
             }
             Token::NotEquals => {
-                self.value().and_then(|value| of_values(key, [value].into())).map(Operator::NotIn)
+                self.value().and_then(|value| of_values(key, &[value])).map(Operator::NotIn)
             }
             Token::Word("in") => {
-                self.values().and_then(|values| of_values(key, values)).map(Operator::In)
+                self.values().and_then(|values| of_values(key, &values)).map(Operator::In)
             }
             Token::Word("notin") => {
-                self.values().and_then(|values| of_values(key, values)).map(Operator::NotIn)
+                self.values().and_then(|values| of_values(key, &values)).map(Operator::NotIn)
             }
             Token::Greater => {
                 self.value().and_then(|value| integer(key, value)).map(Operator::GreaterThan)
@@ -161,7 +161,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn of_values(key: &str, values: Sorted<&str>) -> Result<Sorted<String>, SyntaxError> {
+fn of_values(key: &str, values: &[&str]) -> Result<Sorted<String>, SyntaxError> {
     let errors =
         values.iter().enumerate().filter_map(|(index, value)| value_error(key, index, value));
     match one_line(&errors.take(MAX_TOLD).collect::<Vec<_>>()) {
