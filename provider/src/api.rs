@@ -55,7 +55,7 @@ pub fn guarded(
     guard: Guard,
     access: Access,
 ) -> Router {
-    let routes = routes(external, readiness, metrics.clone())
+    let routes = routes(external, readiness, &metrics)
         .layer(middleware::from_fn_with_state(access, access::check));
     finished(routes, metrics, guard)
 }
@@ -67,7 +67,7 @@ pub fn router(
     metrics: Arc<Metrics>,
     guard: Guard,
 ) -> Router {
-    finished(routes(external, readiness, metrics.clone()), metrics, guard)
+    finished(routes(external, readiness, &metrics), metrics, guard)
 }
 
 fn finished(routes: Router, metrics: Arc<Metrics>, guard: Guard) -> Router {
@@ -77,7 +77,7 @@ fn finished(routes: Router, metrics: Arc<Metrics>, guard: Guard) -> Router {
         .layer(middleware::from_fn_with_state(metrics, log::observe))
 }
 
-fn routes(external: Option<Config>, readiness: Readiness, metrics: Arc<Metrics>) -> Router {
+fn routes(external: Option<Config>, readiness: Readiness, metrics: &Arc<Metrics>) -> Router {
     let scrape = metrics_route(metrics.clone(), external.as_ref());
     let probes = health::routes(readiness).merge(scrape);
     let api = match external {

@@ -22,7 +22,7 @@
 //!
 //! What is stricter than Go because `rustls-webpki` is: certificates must be of version 3, a CA
 //! cannot be a client itself, RSA keys have at least 2048 bits, and P-521 is unknown. None of it is
-//! what kubeadm, k3s or OpenShift make for their front proxies.
+//! what kubeadm, k3s or `OpenShift` make for their front proxies.
 
 use std::sync::Arc;
 

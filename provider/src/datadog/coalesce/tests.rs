@@ -236,7 +236,7 @@ proptest! {
             prop_assert!(length <= characters, "{length}");
             for (value, ask) in &group.members {
                 let own = ask.query.plain().and_then(|plain| plain.tag(&group.tag));
-                prop_assert_eq!(own.map(|own| own.to_lowercase()), Some(value.clone()));
+                prop_assert_eq!(own.map(str::to_lowercase), Some(value.clone()));
                 prop_assert_eq!(ask.window, group.ask.window);
             }
         }
