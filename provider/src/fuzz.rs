@@ -28,6 +28,10 @@ use crate::{
     store::Snapshot,
 };
 
+mod headers;
+
+pub use headers::headers;
+
 /// The text of a `labelSelector`: what is read is written such that it is read as the same.
 pub fn selector(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -110,12 +114,13 @@ fn read_request(bytes: &[u8]) -> Option<Request> {
 
 fn router() -> &'static Router {
     static ROUTER: OnceLock<Router> = OnceLock::new();
-    ROUTER.get_or_init(|| {
-        let (_, store) = watch::channel(Arc::new(Snapshot::new(Arc::default(), &[])));
-        let stopping = CancellationToken::new();
-        let guard = Guard::default();
-        api::router(Some(api::Config { store }), Readiness::new(stopping), Arc::default(), guard)
-    })
+    ROUTER.get_or_init(|| router_over(Snapshot::new(Arc::default(), &[])))
+}
+
+fn router_over(snapshot: Snapshot) -> Router {
+    let (_, store) = watch::channel(Arc::new(snapshot));
+    let readiness = Readiness::new(CancellationToken::new());
+    api::router(Some(api::Config { store }), readiness, Arc::default(), Guard::default())
 }
 
 fn runtime() -> &'static Runtime {
@@ -135,12 +140,13 @@ mod tests {
 
     type Target = (&'static str, fn(&[u8]));
 
-    const TARGETS: [Target; 5] = [
+    const TARGETS: [Target; 6] = [
         ("selector", super::selector),
         ("accept", super::accept),
         ("quantity", super::quantity),
         ("protobuf", super::protobuf),
         ("request", super::request),
+        ("headers", super::headers),
     ];
 
     fn seeds(target: &str) -> Vec<Vec<u8>> {

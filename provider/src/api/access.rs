@@ -145,7 +145,7 @@ fn is_stranger(user: &User) -> bool {
 
 /// What the header `Authorization` holds.
 #[derive(Debug, PartialEq, Eq)]
-enum Token {
+pub(crate) enum Token {
     /// Nothing that we know: there may be other credentials.
     None,
     /// Something that must not be guessed at.
@@ -156,7 +156,7 @@ enum Token {
 /// Reads the header as `authentication/request/bearertoken` does: the scheme in any case, one
 /// blank, the token, and what follows another blank is ignored. Two headers are refused, where Go
 /// takes the first: a proxy before us may have judged the second.
-fn bearer(headers: &HeaderMap) -> Token {
+pub(crate) fn bearer(headers: &HeaderMap) -> Token {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Token::None };
     if values.next().is_some() {
