@@ -110,7 +110,7 @@ fn metrics_route(metrics: Arc<Metrics>, external: Option<&Config>) -> Router {
 
 async fn unknown_path(request: Request) -> Response {
     tracing::debug!(path = request.uri().path(), "unknown path");
-    Status::not_found("the server could not find the requested resource").into_response()
+    Status::unknown_path().into_response()
 }
 
 async fn wrong_method(method: Method) -> Response {

@@ -10,9 +10,9 @@ use provider::{
     api::{
         self,
         access::Access,
-        authn::{self, Authenticator, Trust},
+        authn::{self, Trust},
         health::Readiness,
-        review::{self, rights, rights::Rights, tokens::Tokens},
+        review::{self, rights},
     },
     serve::{
         self,
@@ -51,14 +51,9 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
 
     let (sender, trust) = watch::channel(Arc::<Trust>::default());
     tokio::spawn(authn::config::run(client.clone(), sender, stop.clone()));
-    let reviews = review::metrics::Metrics::default();
-    let tokens = Tokens::new(Some(client.clone()), vec![], reviews.clone())
+    let (rights, reviews) = (rights::Config::default(), review::metrics::Metrics::default());
+    let access = Access::delegated(Some(client), trust, rights, reviews)
         .map_err(|_| anyhow!("no random numbers"))?;
-    let access = Access {
-        certificates: Arc::new(Authenticator::new(trust)),
-        tokens: Arc::new(tokens),
-        rights: Arc::new(Rights::new(Some(client), rights::Config::default(), reviews)),
-    };
 
     let names = ["localhost".to_owned()];
     let certificates = Certificates::start(&Source::SelfSigned, &names, Expiry::default())?;

@@ -17,19 +17,25 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::api::{
-    attributes::{Attributes, quote},
-    authn::{Authenticator, Verdict},
-    peer::Peer,
-    review::{
-        Failure,
-        rights::{Decision, Rights},
-        tokens::Tokens,
+use rustls::crypto::GetRandomFailed;
+use tokio::sync::watch;
+
+use crate::{
+    api::{
+        attributes::{Attributes, quote},
+        authn::{Authenticator, Trust, Verdict},
+        peer::Peer,
+        review::{
+            Failure,
+            metrics::Metrics,
+            rights::{self, Decision, Rights},
+            tokens::Tokens,
+        },
+        status::{Details, Status},
+        user::{UNAUTHENTICATED, User},
     },
-    status::{Details, Status},
-    user::{UNAUTHENTICATED, User},
+    serve::connection::CloseConnection,
 };
-use crate::serve::connection::CloseConnection;
 
 /// Judges the certificate of a connection.
 pub trait Certificates: Send + Sync {
@@ -96,6 +102,26 @@ pub async fn check(State(access): State<Access>, mut request: Request, next: Nex
 }
 
 impl Access {
+    /// Delegates to kube-apiserver: the authorities of certificates as they are in `trust`, tokens
+    /// and rights by review. Without a client nothing can be reviewed.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no random numbers.
+    pub fn delegated(
+        client: Option<kube::Client>,
+        trust: watch::Receiver<Arc<Trust>>,
+        rights: rights::Config,
+        metrics: Metrics,
+    ) -> Result<Self, GetRandomFailed> {
+        let tokens = Tokens::new(client.clone(), Vec::new(), metrics.clone())?;
+        Ok(Self {
+            certificates: Arc::new(Authenticator::new(trust)),
+            tokens: Arc::new(tokens),
+            rights: Arc::new(Rights::new(client, rights, metrics)),
+        })
+    }
+
     /// The user, or why the credentials are not believed. Takes the credentials out of `headers`.
     async fn identify(&self, peer: &Peer, headers: &mut HeaderMap) -> Result<Arc<User>, String> {
         let verdict = self.certificates.certificate(peer, headers);

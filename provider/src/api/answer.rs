@@ -31,11 +31,21 @@ pub fn answer(key: &MetricKey, snapshot: &Snapshot, now: Timestamp) -> Answer {
     let Some((wanted, entry)) = snapshot.get(key) else {
         return Answer::Refusal(unwanted(key, snapshot));
     };
-    let sampled = entry.fresh(now).and_then(|sample| item(key, wanted, entry, sample));
-    if let Some(value) = sampled.or_else(|| fallback(key, wanted, entry, now)) {
+    if let Some(value) = value(key, wanted, entry, now) {
         return Answer::Value(value);
     }
     without_value(entry, &snapshot.asking, now).map_or(Answer::NotAskedYet, Answer::Refusal)
+}
+
+/// The value of a metric that is wanted, where there is one at `now`: a fresh sample, or a fallback.
+pub fn value(
+    key: &MetricKey,
+    wanted: &Wanted,
+    entry: &Entry,
+    now: Timestamp,
+) -> Option<ExternalMetricValue> {
+    let sampled = entry.fresh(now).and_then(|sample| item(key, wanted, entry, sample));
+    sampled.or_else(|| fallback(key, wanted, entry, now))
 }
 
 /// Why there is no fresh value of `entry`, which has none; nothing while it was not asked yet.

@@ -79,10 +79,10 @@ async fn metric(
     RawQuery(parameters): RawQuery,
     client: Client,
 ) -> Result<Response, Status> {
-    let Path((namespace, metric)) = path.map_err(|error| Status::bad_request(error.body_text()))?;
+    let Path((namespace, metric)) = path?;
     // `namespaces//metric`, which the router lets through, is judged as all namespaces.
     if namespace.is_empty() {
-        return Err(Status::not_found("the server could not find the requested resource"));
+        return Err(Status::unknown_path());
     }
     // Before anything else, as Go's servers do: who cannot read the answer is told that.
     let accepted = client.negotiate(VALUES)?;

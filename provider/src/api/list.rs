@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::{
     api::{
-        answer::{Answer, answer},
+        answer::value,
         external::{read_parameters, write},
         negotiate::{Accepted, Format, VALUES},
         respond::Client,
@@ -65,7 +65,7 @@ async fn namespaced(
     query: RawQuery,
     client: Client,
 ) -> Result<Response, Status> {
-    let Path(namespace) = path.map_err(|error| Status::bad_request(error.body_text()))?;
+    let Path(namespace) = path?;
     let of_namespace = |key: &MetricKey| key.namespace == namespace;
     let (accepted, items, now) = list(&store, query, &client, of_namespace)?;
     Ok(write(accepted, items, now))
@@ -77,7 +77,7 @@ async fn named(
     query: RawQuery,
     client: Client,
 ) -> Result<Response, Status> {
-    let Path((namespace, metric)) = path.map_err(|error| Status::bad_request(error.body_text()))?;
+    let Path((namespace, metric)) = path?;
     let name = metric.to_lowercase();
     let of_name = |key: &MetricKey| key.namespace == namespace && key.metric == name;
     let (accepted, items, now) = list(&store, query, &client, of_name)?;
@@ -122,13 +122,11 @@ fn items(
         return Err(Status::unavailable("the provider has not read the cluster's HPAs yet"));
     }
     let mut items = Vec::new();
-    for key in snapshot.iter().map(|(key, ..)| key).filter(|key| wanted(key)) {
+    for (key, metric, entry) in snapshot.iter().filter(|(key, ..)| wanted(key)) {
         if key.metric == NAME {
             return Err(reserved());
         }
-        if let Answer::Value(value) = answer(key, snapshot, now) {
-            items.push((key.namespace.clone(), value));
-        }
+        items.extend(value(key, metric, entry, now).map(|value| (key.namespace.clone(), value)));
     }
     Ok(items)
 }

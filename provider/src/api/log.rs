@@ -38,8 +38,7 @@ pub struct Served {
     pub times: Vec<Timestamp>,
 }
 
-/// Middleware around everything. `Arc<User>` in the extensions of the response, or of the request
-/// where that has it already, is who asked.
+/// Middleware around everything. `Arc<User>` in the extensions of the response is who asked.
 pub async fn observe(
     State(metrics): State<Arc<Metrics>>,
     mut request: Request,
@@ -54,7 +53,6 @@ pub async fn observe(
         method: request.method().clone(),
         uri: request.uri().clone(),
         user_agent: request.headers().get(USER_AGENT).cloned(),
-        user: request.extensions().get::<Arc<User>>().cloned(),
     };
     let span = tracing::trace_span!(
         target: telemetry::SPANS,
@@ -109,7 +107,6 @@ struct Asked {
     method: Method,
     uri: Uri,
     user_agent: Option<HeaderValue>,
-    user: Option<Arc<User>>,
 }
 
 impl Asked {
@@ -121,8 +118,7 @@ impl Asked {
             return;
         }
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let user = response.extensions().get::<Arc<User>>().or(self.user.as_ref());
-        let user = user.map_or("", |user| &user.name);
+        let user = response.extensions().get::<Arc<User>>().map_or("", |user| &user.name);
         let user_agent = self.user_agent.as_ref().map(text).unwrap_or_default();
         // As fields that are texts: what a client sent is written in quotes and escaped.
         macro_rules! line {

@@ -1,6 +1,7 @@
 //! `meta/v1 Status`, the body of every error of a Kubernetes API.
 
 use axum::{
+    extract::rejection::PathRejection,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -89,6 +90,11 @@ impl Status {
         Self::new(StatusCode::NOT_FOUND, "NotFound", message)
     }
 
+    /// 404 for a path at which nothing is.
+    pub fn unknown_path() -> Self {
+        Self::not_found("the server could not find the requested resource")
+    }
+
     /// 405.
     pub fn method_not_allowed(message: impl Into<String>) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
@@ -160,6 +166,13 @@ impl Status {
     /// What it is about.
     pub fn details(&self) -> Option<&Details> {
         self.details.as_deref()
+    }
+}
+
+/// A segment of the path is no text once it is decoded.
+impl From<PathRejection> for Status {
+    fn from(rejection: PathRejection) -> Self {
+        Self::bad_request(rejection.body_text())
     }
 }
 

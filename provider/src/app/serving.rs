@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use crate::{
     api::{
         access::Access,
-        authn::{self, Authenticator, Trust},
-        review::{self, rights::Rights, tokens::Tokens},
+        authn::{self, Trust},
+        review,
     },
     app::Tasks,
     args,
@@ -74,12 +74,7 @@ pub(super) fn start_access(
             Ok(())
         });
     }
-    let tokens = Tokens::new(kube.clone(), Vec::new(), metrics.clone())
-        .map_err(|_| anyhow!("the system has no random numbers to hash tokens with"))?;
-    let config = review::rights::Config { broad: args.broad_reviews, ..Default::default() };
-    Ok(Access {
-        certificates: Arc::new(Authenticator::new(trust)),
-        tokens: Arc::new(tokens),
-        rights: Arc::new(Rights::new(kube, config, metrics)),
-    })
+    let rights = review::rights::Config { broad: args.broad_reviews, ..Default::default() };
+    Access::delegated(kube, trust, rights, metrics)
+        .map_err(|_| anyhow!("the system has no random numbers to hash tokens with"))
 }

@@ -5,17 +5,12 @@ use axum::{
     middleware::from_fn_with_state,
 };
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::*;
 use crate::{
-    api::{
-        self,
-        health::Readiness,
-        review::{metrics::Metrics, rights, testing::Apiserver},
-    },
+    api::{self, health::Readiness, review::testing::Apiserver},
     serve::guard::Guard,
     store::Snapshot,
 };
