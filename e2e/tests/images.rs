@@ -147,7 +147,7 @@ async fn the_harness_runs_from_its_image() {
 
 // === what the provider talks to ===
 
-/// A network, and a kube-apiserver that knows one HPA.
+/// A network, and a kube-apiserver that knows one HPA and lets who has a token ask for everything.
 struct Cluster {
     network: String,
     kubeconfig: NamedTempFile,
@@ -187,6 +187,19 @@ impl Cluster {
 async fn kube_apiserver(request: Request) -> Response {
     let watched = request.uri().query().is_some_and(|query| query.contains("watch="));
     match request.uri().path() {
+        "/apis/authentication.k8s.io/v1/tokenreviews" => Json(json!({
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenReview",
+            "status": {"authenticated": true, "user": {"username": "test"}},
+        }))
+        .into_response(),
+        "/apis/authorization.k8s.io/v1/subjectaccessreviews" => Json(json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {},
+            "status": {"allowed": true},
+        }))
+        .into_response(),
         "/apis/autoscaling/v2/horizontalpodautoscalers" if watched => std::future::pending().await,
         "/apis/autoscaling/v2/horizontalpodautoscalers" => Json(json!({
             "apiVersion": "autoscaling/v2",
@@ -286,7 +299,9 @@ async fn get(port: u16, path: &str, good: fn(StatusCode, &str) -> bool) -> Strin
     let mut last = String::new();
     let body = async {
         loop {
-            match client.get(format!("https://127.0.0.1:{port}{path}")).send().await {
+            let request =
+                client.get(format!("https://127.0.0.1:{port}{path}")).bearer_auth("token");
+            match request.send().await {
                 Ok(response) => {
                     let status = response.status();
                     last = response.text().await.unwrap();

@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
 
 use crate::sample::Point;
 
@@ -36,7 +37,7 @@ pub struct Series {
 
 /// What the headers `X-RateLimit-*` of an answer say
 /// (<https://docs.datadoghq.com/api/latest/rate-limits/>).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimit {
     /// Calls in one period.
     pub limit: u32,

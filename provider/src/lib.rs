@@ -26,6 +26,8 @@ pub mod sample;
 pub mod sorted;
 pub mod store;
 
+pub mod lead;
+
 pub mod api;
 pub mod quantity;
 pub mod serve;

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// One point of a series as Datadog answers it: time in Unix milliseconds, and a value or none.
 pub type Point = (f64, Option<f64>);
 
 /// A value with the time at which it was true.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// The value; finite.
     pub value: f64,
@@ -17,7 +18,7 @@ pub struct Sample {
 }
 
 /// Why a series gives no sample.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error, Serialize, Deserialize)]
 pub enum NoSample {
     /// The series has points, all without a value.
     #[error("all {points} points are null")]

@@ -5,6 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     datadog::{self, RateLimit},
@@ -13,8 +14,10 @@ use crate::{
     sample::{NoSample, Sample},
 };
 
+pub mod known;
+
 /// What one call to Datadog said about one metric.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Outcome {
     /// A sample; the entry holds it.
     Sampled,
@@ -31,7 +34,7 @@ pub enum Outcome {
 }
 
 /// Why some queries are not asked at all.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error(
     "Datadog's query budget of {limit} calls per {}s is too small: {queries} queries need {needed} calls, {fitting} of them fit; the youngest autoscalers' are left out",
     period.as_secs()
@@ -95,7 +98,7 @@ impl Entry {
 }
 
 /// How asking goes for all metrics together.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Asking {
     /// Why calls fail now, when the cause is no query: keys, budget, Datadog itself, the way to it.
     pub trouble: Option<Arc<datadog::Error>>,

@@ -2,9 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 /// Why a request to Datadog gave no series. The variants are causes that a user treats
 /// differently. No text has more than one line, and none has a key in it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum Error {
     /// HTTP 401 or 403.
     #[error("Datadog rejects the keys at {endpoint} (HTTP {status}: {message}), check {check}")]

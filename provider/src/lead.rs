@@ -1,0 +1,61 @@
+//! Which replica leads: the only one that asks Datadog and writes to the cluster.
+
+use std::net::SocketAddr;
+
+use jiff::Timestamp;
+use tokio::{sync::watch, time::Instant};
+
+/// What this replica knows of the leadership.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// What we are.
+    pub role: Role,
+    /// What the Lease says; `None` before it was read, or where there is no election.
+    pub lease: Option<LeaseView>,
+    /// Why the Lease cannot be read or renewed now, if so.
+    pub error: Option<String>,
+}
+
+/// What a replica is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Role {
+    /// The only one that asks Datadog; also where there is no election.
+    Leader,
+    /// Somebody else leads, or nobody does.
+    #[default]
+    Follower,
+}
+
+/// The Lease as it was read last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseView {
+    /// `namespace/name`.
+    pub name: String,
+    /// The pod that holds it; empty after a release.
+    pub holder: String,
+    /// Where the holder's port 5005 is, from the Lease's annotation.
+    pub address: Option<SocketAddr>,
+    /// When it got the Lease.
+    pub acquired: Option<Timestamp>,
+    /// When it last renewed it, by its own clock.
+    pub renewed: Option<Timestamp>,
+    /// How often the Lease has changed hands.
+    pub transitions: i32,
+}
+
+/// Until when this replica may start a call, if nothing renews it: checked before each call, so that
+/// a replica that was paused or cut off asks nothing that its successor asks, too.
+#[derive(Debug, Clone)]
+pub struct Permit(watch::Receiver<Option<Instant>>);
+
+impl Permit {
+    /// A permit that follows what `sender` says: `None` is no permit.
+    pub fn following(receiver: watch::Receiver<Option<Instant>>) -> Self {
+        Self(receiver)
+    }
+
+    /// Whether a call may be started at `now`.
+    pub fn holds(&self, now: Instant) -> bool {
+        self.0.borrow().is_some_and(|until| now < until)
+    }
+}
