@@ -1,0 +1,5 @@
+//! Port 5005.
+
+pub mod identity;
+pub mod service_map;
+pub mod token;
