@@ -72,12 +72,12 @@ async fn start(args: Run) -> anyhow::Result<()> {
     tracing::info!(address = %listener.local_addr()?, "serving");
     let router = api::guarded(api, readiness, metrics.clone(), Guard::new(&server.limits), access);
     let stopping = tasks.stopping.clone();
+    let signals = tokio::spawn(shutdown::on_signal(stopping.clone()));
+    tasks.spawn("server", async move { Ok(server.run(listener, tls, router, stopping).await?) });
     if let Some(listener) = agent_listener {
         let told = (metrics.as_ref(), agent_expiry);
         agent::start(listener, (&args, external_kube), told, Vec::new(), &mut tasks).await?;
     }
-    let signals = tokio::spawn(shutdown::on_signal(stopping.clone()));
-    tasks.spawn("server", async move { Ok(server.run(listener, tls, router, stopping).await?) });
     let ended = tasks.wait().await;
     signals.abort();
     ended

@@ -3,7 +3,11 @@
 //! As Datadog's node agents do, this verifies no certificate and sends the token to whoever listens.
 //! Whatever goes wrong, metrics are sent; only the tags are missing.
 
-use std::{collections::HashMap, error::Error as _, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    error::Error,
+    time::Duration,
+};
 
 use reqwest::{
     Client, StatusCode,
@@ -103,7 +107,8 @@ impl ClusterAgent {
     /// round; tags that were known before stay.
     pub(crate) async fn tag(&mut self, targets: &mut [Target]) {
         let pods: Vec<_> = targets.iter().map(pod).collect();
-        self.pods.retain(|known, _| pods.iter().flatten().any(|pod| pod == known));
+        let present: HashSet<_> = pods.iter().flatten().collect();
+        self.pods.retain(|known, _| present.contains(known));
         let now = Instant::now();
         let is_old = |known: Option<&Known>| known.is_none_or(|it| it.at + FRESH <= now);
         for pod in pods.iter().flatten() {
@@ -157,12 +162,8 @@ impl ClusterAgent {
             segments.pop_if_empty().extend(path);
         }
         let base = || self.url.clone();
-        // What came last in the chain says it.
-        let unreachable = |error: reqwest::Error| {
-            let cause = std::iter::successors(error.source(), |it| it.source()).last();
-            let cause = cause.map_or_else(|| error.to_string(), ToString::to_string);
-            Failure::Unreachable { url: base(), cause }
-        };
+        let unreachable =
+            |error: reqwest::Error| Failure::Unreachable { url: base(), cause: root(&error) };
         let request = self.client.get(url).header(AUTHORIZATION, self.bearer.clone());
         let answer = request.send().await.map_err(unreachable)?;
         let status = answer.status();
@@ -183,4 +184,12 @@ impl ClusterAgent {
 fn pod(target: &Target) -> Option<Pod> {
     let (namespace, name) = (target.id.namespace.clone(), target.id.pod.clone());
     target.node.clone().map(|node| (node, namespace, name))
+}
+
+/// What came last in the chain of causes says it.
+fn root(mut error: &dyn Error) -> String {
+    while let Some(cause) = error.source() {
+        error = cause;
+    }
+    error.to_string()
 }

@@ -124,10 +124,7 @@ async fn start_token(
     let (sender, tokens) = watch::channel(found.token);
     let (cluster, stop) = (cluster.cloned(), tasks.stop.clone());
     tasks.spawn("watch of the token", async move {
-        // Kept here: a token that nobody can change any more is still one.
-        let kept = sender.clone();
         token::follow(found.source, config.secret, cluster, sender, stop).await;
-        drop(kept);
         Ok(())
     });
     Ok(tokens)

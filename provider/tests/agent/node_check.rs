@@ -84,7 +84,7 @@ async fn series_have_the_services_of_their_pod() {
     let found = tags(&mut checker, datadog, &mut submitted).await;
     assert_eq!(found, ["kube_service:all", "kube_service:web"]);
     // The port is gone: what was known stays.
-    port._running.abort();
+    port.running.abort();
     assert_eq!(tags(&mut checker, datadog, &mut submitted).await, found);
 }
 
