@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub mod autodiscovery;
+pub mod cluster_agent;
 mod http;
 pub mod payload;
 pub mod plan;
@@ -84,12 +85,47 @@ pub struct Args {
         value_parser = plain_http_url
     )]
     pub shared_status_url: Option<Url>,
+
+    /// Ask the cluster agent which Services lead to a pod, and tag its series with them.
+    #[arg(
+        long,
+        env = "DD_CLUSTER_AGENT_ENABLED",
+        default_value = "false",
+        default_missing_value = "true",
+        num_args = 0..=1,
+        value_parser = clap::builder::BoolishValueParser::new(),
+        action = clap::ArgAction::Set,
+        value_name = "BOOL"
+    )]
+    pub cluster_agent_enabled: bool,
+
+    /// Where the cluster agent is. Its certificate is not verified, as Datadog's agents do not.
+    #[arg(
+        long,
+        env = "DD_CLUSTER_AGENT_URL",
+        default_value = "https://datadog-cluster-agent:5005",
+        value_name = "URL",
+        value_parser = http_url
+    )]
+    pub cluster_agent_url: Url,
+
+    /// Token of the cluster agent.
+    #[arg(
+        long,
+        env = "DD_CLUSTER_AGENT_AUTH_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN",
+        value_parser = secret
+    )]
+    pub cluster_agent_auth_token: Option<SecretString>,
 }
 
 /// Runs the check until `stop`. Fails only at the start: no cluster to be found, or a useless key.
 pub async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
-    let Args { datadog_url, api_key, interval, kubeconfig, node, namespace, shared_status_url } =
-        args;
+    let cluster_agent = args.cluster_agent()?;
+    let Args {
+        datadog_url, api_key, interval, kubeconfig, node, namespace, shared_status_url, ..
+    } = args;
     let scope = Scope { namespace, node };
     tracing::info!(
         %datadog_url,
@@ -99,12 +135,24 @@ pub async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
         shared_status_url = shared_status_url.as_ref().map(tracing::field::display),
         "node check starts"
     );
-    let checker = Checker::new(Config { datadog_url, api_key, interval, shared_status_url })?;
+    let checker =
+        Checker::new(Config { datadog_url, api_key, interval, shared_status_url, cluster_agent })?;
     let (store, watch) = pods::watch(client(kubeconfig).await?, &scope);
     tokio::select! {
         () = stop.cancelled() => Ok(()),
         () = watch => anyhow::bail!("the watch on pods ended"),
         result = rounds(checker, store) => result,
+    }
+}
+
+impl Args {
+    fn cluster_agent(&self) -> anyhow::Result<Option<cluster_agent::Config>> {
+        if !self.cluster_agent_enabled {
+            return Ok(None);
+        }
+        let token = self.cluster_agent_auth_token.clone();
+        let token = token.context("DD_CLUSTER_AGENT_ENABLED needs DD_CLUSTER_AGENT_AUTH_TOKEN")?;
+        Ok(Some(cluster_agent::Config { url: self.cluster_agent_url.clone(), token }))
     }
 }
 

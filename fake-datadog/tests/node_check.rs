@@ -90,6 +90,7 @@ fn checker_of(datadog_url: Url, api_key: &str, shared: Option<&Server>) -> Check
         interval: INTERVAL,
         shared_status_url: shared
             .map(|server| format!("http://{}/shared", server.address).parse().unwrap()),
+        cluster_agent: None,
     })
     .unwrap()
 }
@@ -341,6 +342,9 @@ async fn the_check_finds_its_pods_in_the_cluster_and_stops_when_told() {
         node: Some("node-1".into()),
         namespace: None,
         shared_status_url: None,
+        cluster_agent_enabled: false,
+        cluster_agent_url: "https://127.0.0.1:1".parse().unwrap(),
+        cluster_agent_auth_token: None,
     };
     let check = tokio::spawn(node_check::run(args, stop.clone()));
     tokio::time::timeout(DEADLINE, async {
@@ -367,6 +371,9 @@ async fn a_kubeconfig_that_is_not_there_is_named() {
         node: None,
         namespace: None,
         shared_status_url: None,
+        cluster_agent_enabled: false,
+        cluster_agent_url: "https://127.0.0.1:1".parse().unwrap(),
+        cluster_agent_auth_token: None,
     };
     let error = node_check::run(args, CancellationToken::new()).await.unwrap_err();
     assert_eq!(error.to_string(), "cannot read the kubeconfig does/not/exist.yaml");

@@ -21,6 +21,7 @@ use crate::{
     telemetry, write,
 };
 
+mod agent;
 mod serving;
 
 /// Runs the command of `args` to its end.
@@ -40,6 +41,7 @@ async fn start(args: Run) -> anyhow::Result<()> {
     let serving = &args.serving;
     let listener =
         serve::bind(serving.bind_address, serving.port, "DD_EXTERNAL_METRICS_PROVIDER_PORT")?;
+    let agent_listener = agent::bind(&args.agent)?;
     let metrics = Arc::new(Metrics::default());
     let server =
         serve::Server { shutdown_delay: serving.shutdown_delay, ..serve::Server::default() };
@@ -59,17 +61,23 @@ async fn start(args: Run) -> anyhow::Result<()> {
         None
     };
     let cluster = external.as_ref().map(|external| (&external.kube, external.namespace.as_str()));
+    let agent_expiry = expiry.clone();
     let certificates = serving::start_certificates(serving, cluster, expiry, &mut tasks)?;
     let tls = serve::tls::config(&certificates, Arc::new(AnyClient::default()));
     let kube = external.as_ref().map(|external| external.kube.clone());
+    let external_kube = external.as_ref().map(|it| (it.kube.clone(), it.namespace.clone()));
     let access = serving::start_access(serving, kube, reviews, &mut tasks)?;
     let api = external.map(|external| external.api);
     let readiness = readiness(api.as_ref(), tasks.stopping.clone());
     tracing::info!(address = %listener.local_addr()?, "serving");
-    let router = api::guarded(api, readiness, metrics, Guard::new(&server.limits), access);
+    let router = api::guarded(api, readiness, metrics.clone(), Guard::new(&server.limits), access);
     let stopping = tasks.stopping.clone();
     let signals = tokio::spawn(shutdown::on_signal(stopping.clone()));
     tasks.spawn("server", async move { Ok(server.run(listener, tls, router, stopping).await?) });
+    if let Some(listener) = agent_listener {
+        let told = (metrics.as_ref(), agent_expiry);
+        agent::start(listener, (&args, external_kube), told, Vec::new(), &mut tasks).await?;
+    }
     let ended = tasks.wait().await;
     signals.abort();
     ended

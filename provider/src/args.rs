@@ -7,11 +7,13 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::telemetry::Format;
 
+mod agent;
 mod datadog;
 mod external_metrics;
 mod serving;
 
 pub use crate::args::{
+    agent::{Agent, AgentToken},
     datadog::{BadEndpoint, Datadog, Invalid},
     external_metrics::ExternalMetrics,
     serving::Serving,
@@ -46,6 +48,9 @@ pub struct Run {
     /// Where and how the API is served.
     #[command(flatten)]
     pub serving: Serving,
+    /// The port for node agents, other replicas and our own commands.
+    #[command(flatten)]
+    pub agent: Agent,
     /// The log.
     #[command(flatten)]
     pub log: Log,

@@ -28,6 +28,8 @@ pub mod store;
 
 pub mod lead;
 
+pub mod agent;
+
 pub mod api;
 pub mod quantity;
 pub mod serve;

@@ -45,6 +45,12 @@ pub enum SetupError {
     /// The key has signs that no header may have. The error does not hold the key.
     #[error("the API key has characters that an HTTP header cannot carry; check DD_API_KEY")]
     ApiKey(#[source] InvalidHeaderValue),
+    /// The same of the cluster agent's token. The error does not hold it.
+    #[error(
+        "the cluster agent's token has characters that an HTTP header cannot carry; check \
+         DD_CLUSTER_AGENT_AUTH_TOKEN"
+    )]
+    Token(#[source] InvalidHeaderValue),
     /// No HTTP client.
     #[error("cannot set up an HTTP client")]
     Client(#[source] reqwest::Error),

@@ -17,6 +17,7 @@ use url::Url;
 
 use crate::node_check::{
     autodiscovery::{self, Target},
+    cluster_agent::{self, ClusterAgent},
     http::{ReadError, SetupError, StatusReader, SubmitError, Submitter},
     payload::{self, Payload, Series},
     plan::{self, BrokenPods, Source, SourceKey},
@@ -37,6 +38,8 @@ pub struct Config {
     pub interval: Duration,
     /// The status page behind all pods, where they have none of their own.
     pub shared_status_url: Option<Url>,
+    /// Who knows which Services lead to which pod, if anybody is to be asked.
+    pub cluster_agent: Option<cluster_agent::Config>,
 }
 
 /// The check and what it remembers from round to round.
@@ -46,6 +49,7 @@ pub struct Checker {
     submitter: Submitter,
     interval: Duration,
     shared_status_url: Option<Url>,
+    cluster_agent: Option<ClusterAgent>,
     /// The first round, from which all times count.
     started: Option<Instant>,
     last_round: Option<Duration>,
@@ -97,6 +101,7 @@ impl Checker {
             submitter: Submitter::new(&config.datadog_url, &config.api_key)?,
             interval: config.interval,
             shared_status_url: config.shared_status_url,
+            cluster_agent: config.cluster_agent.as_ref().map(ClusterAgent::new).transpose()?,
             started: None,
             last_round: None,
             memory: HashMap::new(),
@@ -108,7 +113,10 @@ impl Checker {
     ///
     /// No failure ends the check: each is logged, and the next round tries again.
     pub async fn round(&mut self, pods: &[Arc<Pod>]) -> Round {
-        let targets = self.discover(pods);
+        let mut targets = self.discover(pods);
+        if let Some(cluster_agent) = &mut self.cluster_agent {
+            cluster_agent.tag(&mut targets).await;
+        }
         let target_count = targets.len();
         let sources = plan::sources(targets, self.shared_status_url.as_ref(), self.interval);
         let keys: HashSet<&SourceKey> = sources.iter().map(|source| &source.key).collect();

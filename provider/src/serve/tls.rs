@@ -85,6 +85,7 @@ pub const SERVICES: [&str; 2] = ["datadog-custom-metrics-server", "datadog-clust
 #[derive(Debug)]
 pub struct Certificates {
     served: watch::Sender<Arc<CertifiedKey>>,
+    which: Which,
     expiry: Expiry,
 }
 
@@ -95,17 +96,18 @@ impl Certificates {
             Source::Files(files) => files.read()?,
             Source::OwnCa { .. } | Source::SelfSigned => Pair::self_signed(names)?,
         };
-        Ok(Self::new(pair, expiry))
+        Ok(Self::of(pair, Which::Serving, expiry))
     }
 
-    fn new(pair: Pair, expiry: Expiry) -> Self {
-        expiry.set(Which::Serving, pair.not_after);
-        Self { served: watch::Sender::new(pair.key), expiry }
+    /// Serves `pair` to begin with, whose end is told as that of `which`.
+    pub fn of(pair: Pair, which: Which, expiry: Expiry) -> Self {
+        expiry.set(which, pair.not_after);
+        Self { served: watch::Sender::new(pair.key), which, expiry }
     }
 
     /// Serves `pair` from the next handshake on; nothing happens where it is served already.
     pub fn serve(&self, pair: Pair) -> bool {
-        self.expiry.set(Which::Serving, pair.not_after);
+        self.expiry.set(self.which, pair.not_after);
         self.served.send_if_modified(|served| {
             let new = served.cert != pair.key.cert;
             if new {
@@ -118,6 +120,11 @@ impl Certificates {
     /// Where the moments at which certificates end are told.
     pub fn expiry(&self) -> &Expiry {
         &self.expiry
+    }
+
+    /// Tells of each new certificate.
+    pub fn changes(&self) -> watch::Receiver<Arc<CertifiedKey>> {
+        self.served.subscribe()
     }
 
     /// What handshakes read.
@@ -180,7 +187,7 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let one = Pair::self_signed(&names("default")).unwrap();
         let other = Pair::self_signed(&names("default")).unwrap();
-        let certificates = Certificates::new(one.clone(), Expiry::default());
+        let certificates = Certificates::of(one.clone(), Which::Serving, Expiry::default());
         assert!(!certificates.serve(one));
         assert!(certificates.serve(other));
     }

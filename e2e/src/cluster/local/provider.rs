@@ -141,6 +141,8 @@ fn manifests(
     for (variable, value) in [
         ("DD_EXTERNAL_METRICS_PROVIDER_PORT", provider_port.to_string().as_str()),
         ("DD_EXTERNAL_METRICS_PROVIDER_BIND_ADDRESS", "127.0.0.1"),
+        // Providers of several runs share this machine.
+        ("DD_CLUSTER_AGENT_CMD_PORT", "0"),
         // Nobody has to learn first that it is gone.
         ("DD_EXTERNAL_METRICS_PROVIDER_SHUTDOWN_DELAY", "0s"),
     ] {

@@ -20,6 +20,8 @@ pub enum Which {
     Serving,
     /// The own CA that signs it.
     Ca,
+    /// The one that replicas and node agents see on port 5005.
+    Agent,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -42,6 +44,7 @@ impl Expiry {
         let certificate = match which {
             Which::Serving => "serving",
             Which::Ca => "ca",
+            Which::Agent => "agent",
         };
         self.0.get_or_create(&Label { certificate }).set(not_after.as_duration().as_secs_f64());
     }
