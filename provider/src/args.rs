@@ -9,11 +9,13 @@ use crate::telemetry::Format;
 
 mod datadog;
 mod external_metrics;
+pub mod leader_election;
 mod serving;
 
 pub use crate::args::{
     datadog::{BadEndpoint, Datadog, Invalid},
     external_metrics::ExternalMetrics,
+    leader_election::LeaderElection,
     serving::Serving,
 };
 
@@ -43,6 +45,9 @@ pub struct Run {
     /// What is asked and how often.
     #[command(flatten)]
     pub external_metrics: ExternalMetrics,
+    /// Which of several replicas asks.
+    #[command(flatten)]
+    pub leader_election: LeaderElection,
     /// Where and how the API is served.
     #[command(flatten)]
     pub serving: Serving,
