@@ -85,7 +85,7 @@ impl Permit {
     /// Waits until it is renewed or withdrawn; for ever where nobody can do that any more.
     pub async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -138,7 +138,7 @@ async fn until(
     wanted: impl FnMut(&Leadership) -> bool,
 ) {
     if leadership.wait_for(wanted).await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

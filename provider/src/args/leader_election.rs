@@ -96,11 +96,7 @@ pub fn identity(pod_name: Option<&str>) -> String {
 
 fn host_name() -> String {
     let file = |path| std::fs::read_to_string(path).ok();
-    let names = [
-        file("/proc/sys/kernel/hostname"),
-        std::env::var("HOSTNAME").ok(),
-        file("/etc/hostname"),
-    ];
+    let names = [file("/proc/sys/kernel/hostname"), file("/etc/hostname")];
     let mut names = names.into_iter().flatten().map(|name| name.trim().to_owned());
     names.find(|name| !name.is_empty()).unwrap_or_else(|| "datadog-cluster-agent".to_owned())
 }

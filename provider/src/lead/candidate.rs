@@ -88,6 +88,7 @@ impl Candidate {
     }
 
     async fn take_part(&mut self, leases: &Api<Lease>) {
+        let parameters = PostParams::default();
         loop {
             let sent = Instant::now();
             self.election.tick(sent);
@@ -102,13 +103,12 @@ impl Candidate {
                     }
                 }
                 Act::Create(lease) => {
-                    let wrote = timeout_at(until, leases.create(&PostParams::default(), &lease));
+                    let wrote = timeout_at(until, leases.create(&parameters, &lease));
                     if let Some(lease) = self.came_of("create", wrote.await) {
                         self.election.wrote(lease, sent, Instant::now());
                     }
                 }
                 Act::Replace(lease) => {
-                    let parameters = PostParams::default();
                     let wrote = leases.replace(&self.config.name, &parameters, &lease);
                     if let Some(lease) = self.came_of("update", timeout_at(until, wrote).await) {
                         self.election.wrote(lease, sent, Instant::now());

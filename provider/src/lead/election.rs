@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::lead::LeaseView;
 
 /// Where the leader's port 5005 is.
-pub const ADDRESS: &str = "datadog-cluster-agent/address";
+pub(super) const ADDRESS: &str = "datadog-cluster-agent/address";
 
 /// The times of an election, all of them shares of how long the Lease is valid.
 #[derive(Debug, Clone, Copy)]

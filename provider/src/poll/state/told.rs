@@ -84,8 +84,7 @@ impl State {
             let entries = positions.iter().filter_map(|position| self.snapshot.at(*position));
             let known = entries.filter_map(|entry| Some((entry, entry.last.as_ref()?)));
             let (entry, (at, outcome)) = known.max_by_key(|(_, (at, _))| *at)?;
-            let is_refused =
-                matches!(outcome, Outcome::Failed(error) if error.is_about_a_query());
+            let is_refused = matches!(outcome, Outcome::Failed(error) if error.is_about_a_query());
             let good = entry.sample.map_or(entry.since, |sample| sample.at.max(entry.since));
             let refused_for = Duration::try_from(at.duration_since(good)).unwrap_or_default();
             Some(Answered { ask, at: *at, refused_for: is_refused.then_some(refused_for) })
