@@ -47,7 +47,7 @@ pub(super) fn start(
     tasks: &mut Tasks,
 ) -> Leading {
     let (election, work) = (&args.leader_election, TaskTracker::new());
-    if !election.enabled {
+    if !election.leader_election {
         let (leadership, permit) = (watch::channel(Leadership::alone()).1, Permit::endless());
         return Leading { leadership, permit, work };
     }

@@ -12,7 +12,7 @@ use crate::args::parse_duration;
 pub struct LeaderElection {
     /// Let only one of several replicas ask Datadog: the one that holds the Lease
     #[arg(
-        long = "leader-election",
+        long,
         env = "DD_LEADER_ELECTION",
         default_value = "false",
         default_missing_value = "true",
@@ -21,7 +21,7 @@ pub struct LeaderElection {
         action = clap::ArgAction::Set,
         value_name = "BOOL"
     )]
-    pub enabled: bool,
+    pub leader_election: bool,
     /// How long the Lease of a leader that died keeps others away; Datadog's default is 60, which is
     /// half of the max age of a sample. The leader renews it after a quarter, and asks nothing
     /// when half of it has passed without a renewal

@@ -124,6 +124,9 @@ impl Gate {
             self.budget.resume(limit, told_at);
         }
         match asking.trouble.as_deref() {
+            // What is left says it better.
+            Some(Error::RateLimited { .. })
+                if asking.budget.is_some_and(|it| it.remaining == 0) => {}
             Some(Error::RateLimited { reset }) => self.budget.refused(*reset, last),
             Some(_) => {
                 let (failures, probe_at) = (backoff::LONGEST, last + self.refresh);

@@ -6,7 +6,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    demand::MetricKey,
     lead::Role,
     store::{
         Snapshot,
@@ -87,11 +86,11 @@ fn a_follower_asks_nothing_and_knows_what_the_leader_knows() {
 fn a_hand_over_costs_no_call_that_the_leader_would_not_have_made() {
     for after in [3, 29, 31, 45, 59, 100] {
         let (mut old, mut new) = pair(35, after);
-        old.run(seconds(300), values);
+        old.run(seconds(310), values);
         let due: Vec<_> =
             old.sent.iter().map(|it| it.at).filter(|at| *at > seconds(after)).collect();
         new.is(&Role::Leader);
-        new.run(seconds(300), values);
+        new.run(seconds(310), values);
         let asked: Vec<_> = new.sent.iter().map(|it| it.at).collect();
         assert_eq!(asked.len(), due.len(), "after {after} s: {asked:?}, not {due:?}");
         assert!(asked[0] >= due[0], "after {after} s: {asked:?}, not {due:?}");
@@ -108,7 +107,7 @@ fn after_a_hand_over_many_batches_keep_their_turns() {
     assert_eq!(new.sent.len(), old.sent.len());
     for (new, old) in new.sent.iter().zip(&old.sent) {
         assert_eq!(new.queries, old.queries);
-        assert!(new.at >= old.at && new.at - old.at < seconds(1), "{new:?} {old:?}");
+        assert!(new.at >= old.at && new.at < old.at + seconds(1), "{new:?} {old:?}");
     }
 }
 
@@ -238,7 +237,7 @@ fn news_of_what_is_not_wanted_yet_waits_for_the_first_demand_and_a_minute_after(
     late.is(&Role::Follower);
     late.learn(leader.news());
     // Much later: kube-apiserver was away.
-    late.elapsed = seconds(80);
+    late.elapsed = seconds(65);
     assert!(late.snapshot().is_empty() && !late.snapshot().ready);
     late.want(20);
     assert_eq!(late.fresh(20), 20);
@@ -354,8 +353,8 @@ proptest! {
         sent.sort_by_key(|sent| sent.at);
         for (query, times) in times(&sent) {
             for pair in times.windows(2) {
-                prop_assert!(pair[1] - pair[0] >= REFRESH, "{query} at {times:?}");
-                prop_assert!(pair[1] - pair[0] <= REFRESH + seconds(1), "{query} at {times:?}");
+                prop_assert!(pair[1] >= pair[0] + REFRESH, "{query} at {times:?}");
+                prop_assert!(pair[1] <= pair[0] + REFRESH + seconds(1), "{query} at {times:?}");
             }
         }
         prop_assert_eq!(a.fresh(metrics), metrics);
