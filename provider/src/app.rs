@@ -4,7 +4,10 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -22,6 +25,7 @@ use crate::{
 };
 
 mod agent;
+mod leading;
 mod serving;
 
 /// Runs the command of `args` to its end.
@@ -143,14 +147,9 @@ async fn start_external_metrics(
             Ok(())
         }
     });
-    tasks.spawn("writes to the cluster", {
-        let (store, stop) = (store_receiver.clone(), stop.clone());
-        let config = written(settings, &namespace);
-        async move {
-            write::run(kube, config, store, stop).await;
-            Ok(())
-        }
-    });
+    let written = written(settings, &namespace);
+    let leading = leading::start(args, &kube, &written.namespace, None, metrics, tasks);
+    leading::start_writes(&leading, &kube, written, &store_receiver, tasks);
     tasks.spawn("watch of key files", {
         let (client, stop) = (client.clone(), stop.clone());
         async move {
@@ -159,6 +158,7 @@ async fn start_external_metrics(
         }
     });
     let poll = Poll::new(client, config, metrics.clone(), store_sender);
+    let poll = poll.seated(leading.seat(mpsc::channel(1).1));
     tasks.spawn("poll", async move {
         poll.run(demand_receiver, stop).await;
         Ok(())

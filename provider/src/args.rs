@@ -10,12 +10,14 @@ use crate::telemetry::Format;
 mod agent;
 mod datadog;
 mod external_metrics;
+pub mod leader_election;
 mod serving;
 
 pub use crate::args::{
     agent::{Agent, AgentToken},
     datadog::{BadEndpoint, Datadog, Invalid},
     external_metrics::ExternalMetrics,
+    leader_election::LeaderElection,
     serving::Serving,
 };
 
@@ -45,6 +47,9 @@ pub struct Run {
     /// What is asked and how often.
     #[command(flatten)]
     pub external_metrics: ExternalMetrics,
+    /// Which of several replicas asks.
+    #[command(flatten)]
+    pub leader_election: LeaderElection,
     /// Where and how the API is served.
     #[command(flatten)]
     pub serving: Serving,

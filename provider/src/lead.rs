@@ -1,9 +1,24 @@
 //! Which replica leads: the only one that asks Datadog and writes to the cluster.
+//!
+//! ```text
+//!  Lease ─▶ election (pure) ─▶ Leadership, for readers
+//!  now ───▶                 └▶ Permit: until when a call may start
+//! ```
+//!
+//! The rules are those of client-go's `leaderelection`; [`candidate`] talks to kube-apiserver. The
+//! crates that do this (kube-lease-manager, kube-leader-election) tell neither when the Lease was
+//! renewed last nor let it be annotated, and compare the holder's clock with ours.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{sync::watch, time::Instant};
+
+pub mod candidate;
+mod election;
+pub mod metrics;
+
+pub use crate::lead::candidate::{Candidate, Config};
 
 /// What this replica knows of the leadership.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,6 +29,13 @@ pub struct Leadership {
     pub lease: Option<LeaseView>,
     /// Why the Lease cannot be read or renewed now, if so.
     pub error: Option<String>,
+}
+
+impl Leadership {
+    /// That of a replica without an election: it leads.
+    pub fn alone() -> Self {
+        Self { role: Role::Leader, ..Self::default() }
+    }
 }
 
 /// What a replica is.
@@ -52,6 +74,19 @@ impl Permit {
     /// A permit that follows what `sender` says: `None` is no permit.
     pub fn following(receiver: watch::Receiver<Option<Instant>>) -> Self {
         Self(receiver)
+    }
+
+    /// One that never ends: there is no election.
+    pub fn endless() -> Self {
+        // A century: what is added to an `Instant` must fit into it.
+        Self(watch::channel(Some(Instant::now() + Duration::from_secs(100 * 365 * 86_400))).1)
+    }
+
+    /// Waits until it is renewed or withdrawn; for ever where nobody can do that any more.
+    pub async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Whether a call may be started at `now`.

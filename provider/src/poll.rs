@@ -1,22 +1,24 @@
 //! The loop: who wants what → which queries are due → ask Datadog → store what it said.
 //!
 //! [`Poll`] is the only writer of the store, and `engine` decides everything. Calls run beside the
-//! loop, so that a slow Datadog delays neither new demand nor the answers to other calls.
+//! loop, so that a slow Datadog delays neither new demand nor the answers to other calls. Of several
+//! replicas only the leader asks; the others take in what it tells.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{
-    sync::watch,
+    sync::{mpsc, watch},
     task::{Id, JoinError, JoinSet},
     time::Instant,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
 use crate::{
     datadog::{Client, Exchange, batch::Limits},
     demand::Demand,
+    lead::{Leadership, Permit},
     metrics::Metrics,
     poll::{
         engine::{Call, Engine, Next},
@@ -24,7 +26,7 @@ use crate::{
         plan::Settings,
     },
     query::{Defaults, Query},
-    store::Snapshot,
+    store::{Snapshot, known::News},
     telemetry,
 };
 
@@ -50,6 +52,32 @@ pub struct Config {
     pub coalesce: bool,
 }
 
+/// One replica's place among several.
+#[derive(Debug)]
+pub struct Seat {
+    /// What we are.
+    pub leadership: watch::Receiver<Leadership>,
+    /// Whether a call may start.
+    pub permit: Permit,
+    /// What others know. What is in the channel when the loop starts is known before anything is
+    /// asked.
+    pub news: mpsc::Receiver<News>,
+    /// Tracks the calls to Datadog that are under way.
+    pub calls: TaskTracker,
+}
+
+impl Seat {
+    /// That of the only replica.
+    pub fn alone() -> Self {
+        Self {
+            leadership: watch::channel(Leadership::alone()).1,
+            permit: Permit::endless(),
+            news: mpsc::channel(1).1,
+            calls: TaskTracker::new(),
+        }
+    }
+}
+
 /// The poll loop.
 #[derive(Debug)]
 pub struct Poll {
@@ -57,12 +85,13 @@ pub struct Poll {
     metrics: Arc<Metrics>,
     engine: Engine,
     store: watch::Sender<Arc<Snapshot>>,
-    running: JoinSet<(Timestamp, Exchange)>,
+    seat: Seat,
+    running: JoinSet<Option<(Timestamp, Exchange)>>,
     calls: HashMap<Id, Call>,
 }
 
 impl Poll {
-    /// A loop that asks `client` and publishes to `store`.
+    /// A loop that asks `client` and publishes to `store`, the only one unless [`Poll::seated`].
     pub fn new(
         client: Client,
         config: Config,
@@ -78,7 +107,13 @@ impl Poll {
         let gate = Gate::new(config.refresh_period, config.max_parallel, endpoints);
         let engine = Engine::new(settings, config.defaults, gate);
         let (running, calls) = (JoinSet::new(), HashMap::new());
-        Self { client, metrics, engine, store, running, calls }
+        Self { client, metrics, engine, store, seat: Seat::alone(), running, calls }
+    }
+
+    /// The same as one of several.
+    #[must_use]
+    pub fn seated(self, seat: Seat) -> Self {
+        Self { seat, ..self }
     }
 
     /// Runs until `stop`, or until nobody can send demand any more.
@@ -87,6 +122,7 @@ impl Poll {
         mut demand: watch::Receiver<Option<Arc<Demand>>>,
         stop: CancellationToken,
     ) {
+        self.take_role();
         loop {
             let wake = self.start_calls();
             tokio::select! {
@@ -97,6 +133,7 @@ impl Poll {
                     }
                     let wanted = demand.borrow_and_update().clone();
                     if let Some(wanted) = wanted {
+                        self.take_news();
                         self.engine.set_demand(&wanted, Timestamp::now(), Instant::now());
                         self.publish();
                     }
@@ -105,8 +142,31 @@ impl Poll {
                     self.ended(ended);
                     self.publish();
                 }
+                Ok(()) = self.seat.leadership.changed() => {
+                    self.take_role();
+                    self.publish();
+                }
+                Some(news) = self.seat.news.recv() => {
+                    self.engine.learn(news, Timestamp::now(), Instant::now());
+                    self.take_news();
+                    self.publish();
+                }
+                () = self.seat.permit.changed() => {}
                 () = until(wake) => {}
             }
+        }
+    }
+
+    /// Becomes what we are by now, from all that is known by now.
+    fn take_role(&mut self) {
+        self.take_news();
+        let role = self.seat.leadership.borrow_and_update().role.clone();
+        self.engine.set_role(&role, Timestamp::now(), Instant::now());
+    }
+
+    fn take_news(&mut self) {
+        while let Ok(news) = self.seat.news.try_recv() {
+            self.engine.learn(news, Timestamp::now(), Instant::now());
         }
     }
 
@@ -114,6 +174,9 @@ impl Poll {
     fn start_calls(&mut self) -> Option<Instant> {
         loop {
             let now = Instant::now();
+            if !self.seat.permit.holds(now) {
+                return None; // a change of it wakes us
+            }
             match self.engine.next(Timestamp::now(), now) {
                 Next::Call(call) => self.start(call),
                 Next::Wait(at) => return at,
@@ -131,25 +194,33 @@ impl Poll {
             otel.kind = "client",
             queries = queries.len(),
         );
+        let permit = self.seat.permit.clone();
         let ask = async move {
+            // Again: the process may have been paused since the loop looked.
+            let may = || permit.holds(Instant::now());
+            if !may() {
+                return None;
+            }
             let now = Timestamp::now();
-            (now, client.ask(&queries, now, window).await)
+            Some((now, client.ask_while(&queries, now, window, &may).await))
         };
+        let ask = self.seat.calls.track_future(ask);
         let task = self.running.spawn(ask.instrument(span));
         self.calls.insert(task.id(), call);
     }
 
-    fn ended(&mut self, ended: Result<(Id, (Timestamp, Exchange)), JoinError>) {
+    fn ended(&mut self, ended: Result<(Id, Option<(Timestamp, Exchange)>), JoinError>) {
         let id = match &ended {
             Ok((id, _)) => *id,
             Err(error) => error.id(),
         };
         let Some(call) = self.calls.remove(&id) else { return };
         match ended {
-            Ok((_, (asked_at, exchange))) => {
+            Ok((_, Some((asked_at, exchange)))) => {
                 self.metrics.datadog_request(&exchange);
                 self.engine.answered(call, exchange, asked_at, Instant::now(), fastrand::f64());
             }
+            Ok((_, None)) => self.engine.lost(&call),
             Err(error) => {
                 // A bug in the call's own code; its queries must be asked again.
                 tracing::error!(%error, "call to Datadog ended without an answer");

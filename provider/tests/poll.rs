@@ -12,16 +12,25 @@ use fake_datadog::{
     FakeDatadog,
     control::{Effect, Endpoint, Fault, Script, Shape, Span},
 };
+use jiff::Timestamp;
 use provider::{
     datadog::{Client, batch::Limits, keys::Keys},
     demand::{Autoscaler, Builder, Demand, Kind, MetricKey, Raw, Source},
-    poll::{Config, Poll},
+    lead::{Leadership, Permit},
+    poll::{Config, Poll, Seat},
     query::{Aggregator, Defaults, Overrides, Query},
+    sample::Sample,
     selector::Selector,
-    store::{Entry, Outcome, Snapshot},
+    store::{
+        Asking, Entry, Outcome, Snapshot,
+        known::{Memory, News},
+    },
 };
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const BROKEN: &str = "broken";
@@ -60,6 +69,10 @@ impl Drop for Polling {
 }
 
 fn poll(client: Client, refresh_period: Duration) -> Polling {
+    seated(client, refresh_period, Seat::alone())
+}
+
+fn seated(client: Client, refresh_period: Duration, seat: Seat) -> Polling {
     let config = Config {
         refresh_period,
         defaults: Defaults {
@@ -76,7 +89,7 @@ fn poll(client: Client, refresh_period: Duration) -> Polling {
     let (demand, demand_receiver) = watch::channel(None);
     let (store_sender, store) = watch::channel(Arc::default());
     let stop = CancellationToken::new();
-    let poll = Poll::new(client, config, Arc::default(), store_sender);
+    let poll = Poll::new(client, config, Arc::default(), store_sender).seated(seat);
     tokio::spawn(poll.run(demand_receiver, stop.clone()));
     Polling { demand, store, stop }
 }
@@ -233,4 +246,43 @@ async fn rejected_keys_cost_one_call_and_are_named_for_every_metric() {
     let trouble = snapshot.asking.trouble.as_ref().unwrap().to_string();
     assert!(trouble.contains("DD_API_KEY"), "{trouble}");
     assert_eq!(fake.requests().total, 1, "no halves, no other batches");
+}
+
+#[tokio::test]
+async fn a_follower_asks_nothing_until_it_leads_and_may() {
+    let fake = fake().await;
+    fake.script(constant("depth", 4.0)).unwrap();
+    let (leadership, leadership_receiver) = watch::channel(Leadership::default());
+    let (permit, permit_receiver) = watch::channel(None);
+    let (news, news_receiver) = mpsc::channel(1);
+    let seat = Seat {
+        leadership: leadership_receiver,
+        permit: Permit::following(permit_receiver),
+        news: news_receiver,
+        calls: TaskTracker::new(),
+    };
+    let polling = seated(client(&fake), HOUR, seat);
+    polling.demand.send_replace(Some(demand(&["depth", "told"])));
+    let now = Timestamp::now();
+    let memory = Memory {
+        query: Some("avg:told{*}.rollup(1)".to_owned()),
+        since: now,
+        sample: Some(Sample { value: 7.0, at: now }),
+        last: Some((now, Outcome::Sampled)),
+        last_error: None,
+    };
+    let asking = Some(Asking { calls_per_hour: 5.0, ..Asking::default() });
+    let told = News { complete: true, known: vec![(key("told"), memory)], asking };
+    news.send(told).await.unwrap();
+    entry(&polling, "told", |entry| entry.sample.is_some()).await;
+    assert!((polling.store.borrow().asking.calls_per_hour - 5.0).abs() < 1e-9, "the leader's");
+
+    leadership.send_replace(Leadership::alone());
+    // The loop has seen the role when it no longer shows what the leader told.
+    seen(&polling, |snapshot| snapshot.asking.calls_per_hour < 4.0).await;
+    assert_eq!(fake.requests().total, 0, "no permit");
+    permit.send_replace(Some(Instant::now() + HOUR));
+    entry(&polling, "depth", |entry| entry.sample.is_some()).await;
+    assert_eq!(fake.requests().total, 1);
+    assert!(!format!("{:?}", fake.requests()).contains("told"), "known already");
 }

@@ -76,9 +76,7 @@ impl Budget {
         }
         match &exchange.result {
             Err(Error::RateLimited { reset }) => {
-                let reset = reset.or(exchange.rate_limit.map(|limit| limit.reset));
-                let until = now + reset.unwrap_or(BLOCKED) + ROUNDING;
-                self.blocked_until = self.blocked_until.max(Some(until));
+                self.refused(reset.or(exchange.rate_limit.map(|limit| limit.reset)), now);
             }
             Ok(_) => {
                 self.unlimited = exchange.rate_limit.is_none();
@@ -86,6 +84,22 @@ impl Budget {
             }
             Err(_) => {}
         }
+    }
+
+    /// A call was refused at `now`; `reset` is the time until the next window, if the answer says.
+    pub fn refused(&mut self, reset: Option<Duration>, now: Instant) {
+        let until = now + reset.unwrap_or(BLOCKED) + ROUNDING;
+        self.blocked_until = self.blocked_until.max(Some(until));
+    }
+
+    /// Takes over what another replica read, as of `at`.
+    pub fn resume(&mut self, limit: RateLimit, at: Instant) {
+        self.reading = Some(Reading { limit, resets_at: at + limit.reset + ROUNDING });
+    }
+
+    /// Whether no answer has said anything yet.
+    pub fn is_unknown(&self) -> bool {
+        self.reading.is_none() && !self.unlimited && self.blocked_until.is_none()
     }
 
     /// How many calls may begin at `now` while `in_flight` are under way.

@@ -79,12 +79,27 @@ impl Client {
     /// query. When none does, the error is that of the first one that was asked; a rate limit only
     /// where all have theirs.
     pub async fn ask(&self, queries: &[Query], now: Timestamp, window: Duration) -> Exchange {
+        self.ask_while(queries, now, window, &|| true).await
+    }
+
+    /// The same, but once `may` says no, no further request is sent for the question: neither again
+    /// nor to another endpoint.
+    pub async fn ask_while(
+        &self,
+        queries: &[Query],
+        now: Timestamp,
+        window: Duration,
+        may: &(dyn Fn() -> bool + Sync),
+    ) -> Exchange {
         let order = order(&mut self.health(), now);
         let mut requests = 0;
         let mut failures: Vec<Exchange> = Vec::new();
         for position in order {
+            if 0 < requests && !may() {
+                break;
+            }
             let Some(connection) = self.0.connections.get(position) else { continue };
-            let mut exchange = connection.ask(queries, now, window).await;
+            let mut exchange = connection.ask(queries, now, window, may).await;
             requests += exchange.requests;
             exchange.requests = requests;
             if self.note(position, now, &exchange) {

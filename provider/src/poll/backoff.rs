@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Failures from which the wait does not grow any more.
-const LONGEST: u32 = 6;
+pub(super) const LONGEST: u32 = 6;
 
 /// How long a query that Datadog refuses waits after its `failures`-th refusal in a row (from 1):
 /// between `refresh × 2^(n-1)` and twice that, 60 refreshes from the sixth on. With a refresh of
@@ -16,6 +16,14 @@ pub(super) fn of_query(failures: u32, refresh: Duration, random: f64) -> Duratio
     }
     let shortest = refresh * 2_u32.pow(failures - 1);
     shortest + shortest.mul_f64(random.clamp(0.0, 1.0))
+}
+
+/// How many refusals in a row there have been at least when the first and the last of them are
+/// `refused_for` apart: the longest pauses of [`of_query`] between fewer would not fill that time.
+pub(super) fn failures_within(refused_for: Duration, refresh: Duration) -> u32 {
+    // After the n-th refusal in a row `refresh × (2^(n-1) - 1)` to twice that have passed.
+    let refreshes = refused_for.as_secs_f64() / refresh.as_secs_f64().max(f64::MIN_POSITIVE);
+    (1..LONGEST).find(|n| refreshes < f64::from(2_u32.pow(*n) - 1)).unwrap_or(LONGEST)
 }
 
 /// How long all calls wait after the `failures`-th call in a row (from 1) that failed for no query's
@@ -44,6 +52,18 @@ mod tests {
         }
         assert_eq!(of_query(6, REFRESH, 0.5).as_secs(), 1800);
         assert_eq!(of_query(u32::MAX, REFRESH, 0.5).as_secs(), 1800);
+    }
+
+    #[test]
+    fn how_often_a_query_was_refused_follows_from_how_long_it_has_been() {
+        for random in [0.0, 0.5, 0.999] {
+            let mut passed = Duration::ZERO;
+            for failures in 1..=6 {
+                assert_eq!(failures_within(passed, REFRESH), failures, "{random}");
+                passed += of_query(failures, REFRESH, random);
+            }
+        }
+        assert_eq!(failures_within(Duration::MAX, REFRESH), 6);
     }
 
     #[test]

@@ -23,13 +23,15 @@ use crate::{
     demand::Demand,
     poll::{
         gate::{Gate, Passage},
-        plan::{Allowed, Plan, Settings, batches},
+        plan::{Allowed, Plan, Settings},
         refused::Refused,
         state::State,
     },
     query::{Ask, Defaults},
     store::{Asking, Snapshot},
 };
+
+mod roles;
 
 /// One request to make.
 #[derive(Debug)]
@@ -75,6 +77,10 @@ pub(super) struct Engine {
     urgent: VecDeque<Call>,
     halvings: usize,
     pace: Pace,
+    /// Whether we ask; a follower only learns.
+    leads: bool,
+    /// How the leader's asking goes, and when it said so.
+    told: Option<(Asking, Instant)>,
 }
 
 /// Whether the budget is enough.
@@ -103,12 +109,15 @@ impl Engine {
             urgent: VecDeque::new(),
             halvings: HALVINGS,
             pace: Pace::Enough,
+            leads: true,
+            told: None,
         }
     }
 
-    /// Takes over what is wanted now; what nobody asked before is asked at once.
+    /// Takes over what is wanted now; what nobody asked before the leader asks at once.
     pub(super) fn set_demand(&mut self, demand: &Arc<Demand>, wall: Timestamp, now: Instant) {
         self.state.set_demand(demand, wall);
+        self.state.recall(self.leads, now);
         let state = &self.state;
         self.asked.retain(|ask, _| state.wants_ask(ask));
         self.apart.retain(|ask, _| state.wants_ask(ask));
@@ -117,20 +126,16 @@ impl Engine {
             call.units.retain(|unit| unit.members().any(|ask| state.wants_ask(ask)));
         }
         self.urgent.retain(|call| !call.units.is_empty());
-        let new: HashSet<Ask> =
-            state.never_answered().filter(|ask| !self.asked.contains_key(ask)).cloned().collect();
-        // The plan takes them as asked now: that is what happens next.
-        self.asked.extend(new.iter().map(|ask| (ask.clone(), now)));
-        self.make_plan(wall, now);
-        let shed: HashSet<&Ask> = self.plan.shed.iter().collect();
-        let wants = self.state.wants(|ask| new.contains(ask) && !shed.contains(ask));
-        for batch in batches(&wants, &self.settings, &self.apart(now)) {
-            self.urgent.push_back(Call { window: batch.window, units: batch.units, batch: None });
+        if self.leads {
+            self.ask_new(wall, now);
         }
     }
 
     /// What to do at `now`.
     pub(super) fn next(&mut self, wall: Timestamp, now: Instant) -> Next {
+        if !self.leads {
+            return Next::Wait(None);
+        }
         if let Passage::Closed(until) = self.gate.passage(now) {
             return Next::Wait(until);
         }
@@ -180,6 +185,10 @@ impl Engine {
                 self.fail(&call, &error, asked_at);
             }
         }
+        if !self.leads {
+            // What its answer calls for is the next leader's.
+            self.urgent.clear();
+        }
     }
 
     /// A call ended without an answer, by a bug in its code.
@@ -190,6 +199,9 @@ impl Engine {
 
     /// The state of all metrics, and of the asking itself.
     pub(super) fn snapshot(&self, now: Instant) -> Snapshot {
+        if let Some(asking) = self.told(now) {
+            return self.state.snapshot(Arc::new(asking));
+        }
         let per_second = self.plan.calls_per_second();
         let asking = Asking {
             trouble: self.gate.trouble().cloned(),

@@ -11,6 +11,7 @@ use crate::{
         budget::{Allowance, Budget},
     },
     poll::backoff,
+    store::Asking,
 };
 
 /// Calls fail for a reason that is no query's.
@@ -106,6 +107,33 @@ impl Gate {
             self.outage = Some(Outage { failures, probe_at: now + wait });
         }
         self.trouble = Some(error.clone());
+    }
+
+    /// Whether no call has said anything yet.
+    pub(super) fn knows_nothing(&self) -> bool {
+        self.budget.is_unknown() && self.trouble.is_none()
+    }
+
+    /// Goes on from what somebody else found, who told it at `told_at` and whose last call was at
+    /// `last`: an outage is probed no sooner than they would have.
+    pub(super) fn resume(&mut self, asking: &Asking, told_at: Instant, last: Instant) {
+        self.clock_skew = asking.clock_skew.or(self.clock_skew);
+        self.trouble.clone_from(&asking.trouble);
+        self.outage = None;
+        if let Some(limit) = asking.budget {
+            self.budget.resume(limit, told_at);
+        }
+        match asking.trouble.as_deref() {
+            // What is left says it better.
+            Some(Error::RateLimited { .. })
+                if asking.budget.is_some_and(|it| it.remaining == 0) => {}
+            Some(Error::RateLimited { reset }) => self.budget.refused(*reset, last),
+            Some(_) => {
+                let (failures, probe_at) = (backoff::LONGEST, last + self.refresh);
+                self.outage = Some(Outage { failures, probe_at });
+            }
+            None => {}
+        }
     }
 
     /// Why calls fail now.

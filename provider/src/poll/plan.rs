@@ -188,6 +188,11 @@ impl Plan {
         Some(batch)
     }
 
+    /// No batches yet, after a call at this time.
+    pub(super) fn sent(last_sent: Option<Instant>) -> Self {
+        Self { last_sent, ..Self::default() }
+    }
+
     /// Keeps the pace of the plan before this one. The first begins with what was just asked at
     /// once: spread over the next period, lest it all be due together at its end.
     pub(super) fn after(mut self, before: &Self, now: Instant) -> Self {

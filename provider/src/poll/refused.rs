@@ -53,6 +53,15 @@ impl Refused {
         self.size = 1;
     }
 
+    /// Somebody else was refused it at `at`, and has been for `refused_for`. It is asked again no
+    /// sooner than they would have.
+    pub(super) fn resume(&mut self, ask: &Ask, refused_for: Duration, at: Instant) {
+        let failures = backoff::failures_within(refused_for, self.refresh);
+        let retry_at = at + backoff::of_query(failures, self.refresh, 1.0);
+        self.queries.insert(ask.clone(), Refusal { failures, retry_at });
+        self.not_before = self.not_before.max(Some(at + self.refresh));
+    }
+
     /// Datadog answered the query; tells whether it was refused before.
     pub(super) fn accepted(&mut self, ask: &Ask, now: Instant) -> bool {
         let was_refused = self.queries.remove(ask).is_some();

@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use crate::{
     datadog::{Error, Series},
     demand::{Demand, MetricKey, Wanted},
-    poll::plan::{Urgency, Want},
+    poll::{
+        plan::{Urgency, Want},
+        state::told::Told,
+    },
     query::{
         Ask, Defaults,
         resolve::{Resolved, resolve},
@@ -18,6 +21,8 @@ use crate::{
     sample::{self, Sample},
     store::{Asking, Entry, Outcome, Shortage, Snapshot},
 };
+
+mod told;
 
 /// What came back for one question: its series, or why there are none.
 pub(super) type Answer = (Ask, Result<Vec<Series>, Arc<Error>>);
@@ -29,11 +34,12 @@ pub(super) struct State {
     snapshot: Snapshot,
     /// Which entries each question answers.
     asks: BTreeMap<Ask, Vec<usize>>,
+    told: Told,
 }
 
 impl State {
     pub(super) fn new(defaults: Defaults) -> Self {
-        Self { defaults, snapshot: Snapshot::default(), asks: BTreeMap::new() }
+        Self { defaults, snapshot: Snapshot::default(), asks: BTreeMap::new(), told: Told::new() }
     }
 
     /// Takes over what is wanted now. Entries that stay keep their samples.

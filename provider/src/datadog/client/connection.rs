@@ -92,7 +92,8 @@ impl Connection {
         self.keys.clone()
     }
 
-    /// Asks until there is an answer, an error that will not pass by itself, or no time left.
+    /// Asks until there is an answer, an error that will not pass by itself, or no time left, or
+    /// until `may` forbids a further request.
     ///
     /// After keys were refused, their files are read: if there are others by now, those are tried.
     pub(super) async fn ask(
@@ -100,6 +101,7 @@ impl Connection {
         queries: &[Query],
         now: Timestamp,
         window: Duration,
+        may: &(dyn Fn() -> bool + Sync),
     ) -> Exchange {
         let deadline = Instant::now() + self.timeout;
         let parameters = parameters(queries, now, window);
@@ -119,7 +121,7 @@ impl Connection {
                     self.keys.reload().await;
                     let current = self.keys.current();
                     has_new_keys = !current.same_as(&keys);
-                    if has_new_keys {
+                    if has_new_keys && may() {
                         keys = current;
                         continue;
                     }
@@ -129,8 +131,10 @@ impl Connection {
                     if let Some(pause) = retry::pause(requests, left, fastrand::f64()) {
                         tracing::debug!(%error, ?pause, "request failed, sending it once more");
                         sleep(pause).await;
-                        before = Some(reply);
-                        continue;
+                        if may() {
+                            before = Some(reply);
+                            continue;
+                        }
                     }
                 }
                 _ => {}

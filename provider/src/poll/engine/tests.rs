@@ -3,6 +3,7 @@
 use super::*;
 use crate::store::Outcome;
 
+mod roles;
 mod world;
 
 use world::*;
