@@ -169,9 +169,15 @@ async fn keep(
                 sleep(config.period).await;
             }
         };
+        let lost = async {
+            // Where nobody can tell of another leader we stay it.
+            if leadership.wait_for(|it| it.role != Role::Leader).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
         tokio::select! {
             () = lead => {}
-            lost = leadership.wait_for(|it| it.role != Role::Leader) => if lost.is_err() { return },
+            () = lost => {}
         }
     }
 }

@@ -323,3 +323,6 @@ impl Found {
         self.known.into_iter().collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,20 +45,27 @@ impl Authority {
         Access { tls, token: HeaderValue::from_static(TOKEN) }
     }
 
-    /// Serves the replica on a port of loopback, to those who know the token.
-    fn serve(&self, teller: &Teller) -> SocketAddr {
+    /// Serves the replica on a port of loopback, to those who know the token; the status of each
+    /// answer so far is told.
+    fn serve(&self, teller: &Teller) -> (SocketAddr, watch::Receiver<Vec<u16>>) {
         let listener = serve::bind(Some([127, 0, 0, 1].into()), 0, "nothing").unwrap();
         let address = listener.local_addr().unwrap();
+        let (log, answers) = watch::channel(Vec::new());
+        let log = Arc::new(log);
+        let known = move |request: Request, next: Next| {
+            let log = log.clone();
+            async move {
+                assert_eq!(request.headers()[AUTHORIZATION], TOKEN);
+                let response = next.run(request).await;
+                log.send_modify(|log| log.push(response.status().as_u16()));
+                response
+            }
+        };
         let router = teller.router.clone().layer(from_fn(known));
         let (tls, stopping) = (self.server(), teller.stopping.clone());
         tokio::spawn(serve::Server::default().run(listener, tls, router, stopping));
-        address
+        (address, answers)
     }
-}
-
-async fn known(request: Request, next: Next) -> axum::response::Response {
-    assert_eq!(request.headers()[AUTHORIZATION], TOKEN);
-    next.run(request).await
 }
 
 /// A replica that listens.
@@ -93,18 +100,11 @@ impl Follower {
     }
 }
 
-/// Waits until the replica has so many followers: each holds a receiver of the store.
-async fn followers(teller: &Teller, followers: usize) {
-    while teller.store.receiver_count() != followers + OWN_RECEIVERS {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 #[tokio::test]
 async fn a_follower_holds_what_the_leader_knows() {
     let authority = Authority::new();
     let teller = Teller::new(testing::fleet(1000, now()), leader());
-    let mut follower = Follower::of(authority.serve(&teller), authority.access());
+    let mut follower = Follower::of(authority.serve(&teller).0, authority.access());
     let news = follower.news().await;
     assert!(news.complete);
     assert_eq!(news.known.len(), 1000);
@@ -122,19 +122,16 @@ async fn a_follower_holds_what_the_leader_knows() {
 }
 
 #[tokio::test]
-async fn another_leader_is_followed_and_who_leads_itself_follows_nobody() {
+async fn another_leader_is_followed() {
     let authority = Authority::new();
     let old = Teller::new(testing::fleet(1, now()), leader());
     let new = Teller::new(testing::fleet(2, now()), leader());
-    let mut follower = Follower::of(authority.serve(&old), authority.access());
+    let mut follower = Follower::of(authority.serve(&old).0, authority.access());
     assert_eq!(follower.news().await.known.len(), 1);
     old.stopping.cancel();
     old.leadership.send_replace(follower_of(None));
-    follower.leadership.send_replace(follower_of(Some(authority.serve(&new))));
+    follower.leadership.send_replace(follower_of(Some(authority.serve(&new).0)));
     assert_eq!(follower.news().await.known.len(), 2);
-    // Its own lead ends the stream: the leader notices.
-    follower.leadership.send_replace(leader());
-    followers(&new, 0).await;
     follower.stop().await;
 }
 
@@ -142,14 +139,11 @@ async fn another_leader_is_followed_and_who_leads_itself_follows_nobody() {
 async fn a_leader_that_ends_the_stream_is_asked_again() {
     let authority = Authority::new();
     let teller = Teller::new(testing::fleet(1, now()), leader());
-    let mut follower = Follower::of(authority.serve(&teller), authority.access());
+    let (address, mut answers) = authority.serve(&teller);
+    let mut follower = Follower::of(address, authority.access());
     assert!(follower.news().await.complete);
     teller.leadership.send_replace(follower_of(None));
-    teller.leadership.send_replace(leader());
-    assert!(follower.news().await.complete);
-    // While it refuses, too.
-    teller.leadership.send_replace(follower_of(None));
-    followers(&teller, 0).await;
+    answers.wait_for(|answers| answers.contains(&503)).await.unwrap();
     teller.leadership.send_replace(leader());
     assert!(follower.news().await.complete);
     follower.stop().await;
