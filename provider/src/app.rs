@@ -159,7 +159,8 @@ async fn start_external_metrics(
         }
     });
     // There is no election yet: this replica leads, and nobody takes news.
-    let (_, leadership) = watch::channel(Leadership { role: Role::Leader, ..Leadership::default() });
+    let (_, leadership) =
+        watch::channel(Leadership { role: Role::Leader, ..Leadership::default() });
     let (news, _) = mpsc::channel(4);
     let known = state::start(
         state::Parts {

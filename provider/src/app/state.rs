@@ -81,13 +81,13 @@ where
 impl Known {
     /// For `/readyz`.
     pub(super) fn look(&self) -> Result<(), String> {
-        settled(self.leadership.borrow().role, *self.progress.borrow(), self.started.elapsed())
+        settled(&self.leadership.borrow().role, *self.progress.borrow(), self.started.elapsed())
     }
 }
 
 /// Whether a replica that started so long ago should answer. It does not wait for ever: an API
 /// that says what it lacks is worth more than one that is gone.
-fn settled(role: Role, progress: Progress, since: Duration) -> Result<(), String> {
+fn settled(role: &Role, progress: Progress, since: Duration) -> Result<(), String> {
     let (waits, why) = match (role, progress) {
         (Role::Leader, _) | (Role::Follower, Progress::Synced) => return Ok(()),
         (Role::Follower, Progress::Alone) => (ALONE, "no leader is reached yet"),
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_replica_is_ready_once_it_knows_or_nobody_can_tell_it() {
-        let ready = |role, progress, seconds| {
+        let ready = |role: &Role, progress, seconds| {
             settled(role, progress, Duration::from_secs(seconds)).is_ok()
         };
         let table = [
@@ -114,7 +114,11 @@ mod tests {
             (Role::Follower, Progress::Reached, 30, true),
         ];
         for (role, progress, seconds, expected) in table {
-            assert_eq!(ready(role, progress, seconds), expected, "{role:?} {progress:?} {seconds}");
+            assert_eq!(
+                ready(&role, progress, seconds),
+                expected,
+                "{role:?} {progress:?} {seconds}"
+            );
         }
     }
 }

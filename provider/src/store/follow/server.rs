@@ -51,9 +51,12 @@ pub fn routes(
     stopping: CancellationToken,
 ) -> Router {
     let places = Arc::new(Semaphore::new(FOLLOWERS));
-    Router::new()
-        .route(PATH, get(follow))
-        .with_state(Source { store, leadership, stopping, places })
+    Router::new().route(PATH, get(follow)).with_state(Source {
+        store,
+        leadership,
+        stopping,
+        places,
+    })
 }
 
 async fn follow(State(source): State<Source>) -> Response {

@@ -18,7 +18,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::{
-    lead::{LeaseView, Leadership, Role},
+    lead::{Leadership, LeaseView, Role},
     store::{
         Asking, Outcome, Snapshot,
         known::{News, line::Reader},

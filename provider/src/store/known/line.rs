@@ -164,7 +164,9 @@ impl Reader {
                 match (known.read(), &mut self.news) {
                     (Ok(known), Some(news)) => news.known.push(known),
                     (Err(error), _) => self.cannot_read(format!("{metric}: {error}")),
-                    (Ok(_), None) => self.cannot_read(format!("{metric} stands before any beginning")),
+                    (Ok(_), None) => {
+                        self.cannot_read(format!("{metric} stands before any beginning"))
+                    }
                 }
             }
             Ok(Line::Asking(asking)) => {

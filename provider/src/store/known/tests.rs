@@ -86,7 +86,7 @@ fn a_line_is_what_is_known_and_no_more() {
     let key = MetricKey::new("default", "It", selector::parse("app=web,b in (x,y)").unwrap());
     let mut bytes = Vec::new();
     Line::Metric(Box::new(Known::of(&key, &entry).unwrap())).write(&mut bytes).unwrap();
-    insta::assert_snapshot!(String::from_utf8(bytes).unwrap(), @"");
+    insta::assert_snapshot!(String::from_utf8(bytes).unwrap(), @r#"{"metric":{"namespace":"default","metric":"it","selector":"app=web,b in (x,y)","memory":{"query":"sum:it{app:web}.rollup(30)","since":"1970-01-01T00:00:00Z","sample":{"value":26.25,"at":"2025-11-25T12:00:00.5Z"},"last":["2025-11-25T12:00:00.5Z","Sampled"]}}}"#);
 }
 
 #[test]
@@ -96,7 +96,8 @@ fn a_line_that_cannot_be_read_costs_only_itself() {
     let selector = good.replace(r#""selector":"""#, r#""selector":"a in""#);
     let long = format!(r#"{{"metric":"{}"}}"#, "x".repeat(MAX_LINE));
     for bad in ["", "garbage", "\"tomorrow\"", "{\"asking\":1}", &newer, &selector, &long] {
-        let text = format!("{{\"begin\":{{\"complete\":true,\"new\":1}}}}\n{bad}\n{good}\n\"end\"\n");
+        let text =
+            format!("{{\"begin\":{{\"complete\":true,\"new\":1}}}}\n{bad}\n{good}\n\"end\"\n");
         let mut reader = Reader::default();
         // However the bytes come in.
         let news: Vec<News> =

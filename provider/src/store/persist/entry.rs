@@ -105,9 +105,11 @@ pub(super) fn write(
     let mut entries = BTreeMap::new();
     for (key, wanted, entry) in snapshot.iter() {
         let labels = as_labels(&key.selector);
-        let owned = wanted.by.first().zip(labels).and_then(|(by, labels)| {
-            Some((datadog_key(by, &wanted.name)?, labels))
-        });
+        let owned = wanted
+            .by
+            .first()
+            .zip(labels)
+            .and_then(|(by, labels)| Some((datadog_key(by, &wanted.name)?, labels)));
         // Datadog's key does not say the selector: the second of two gets a key of ours.
         let (place, labels, selector) = match owned.map(|(own, it)| (entries.entry(own), it)) {
             Some((Place::Vacant(place), labels)) => (place, labels, None),
@@ -279,8 +281,10 @@ pub(super) fn read(key: &str, text: &str, now: Timestamp) -> Result<Said, Unusab
 }
 
 fn of_labels(labels: BTreeMap<String, String>) -> Selector {
-    let requirement =
-        |(key, value): (String, String)| Requirement { key, operator: Operator::In([value].into()) };
+    let requirement = |(key, value): (String, String)| Requirement {
+        key,
+        operator: Operator::In([value].into()),
+    };
     labels.into_iter().map(requirement).collect()
 }
 

@@ -45,7 +45,8 @@ pub(super) fn split(entries: Data, current: usize) -> (Vec<Data>, usize) {
     let mut sizes = vec![0; pieces];
     let mut left_out = 0;
     for (place, size, key, text) in entries {
-        let (Some(piece), Some(sum)) = (data.get_mut(place % pieces), sizes.get_mut(place % pieces))
+        let (Some(piece), Some(sum)) =
+            (data.get_mut(place % pieces), sizes.get_mut(place % pieces))
         else {
             continue;
         };

@@ -176,7 +176,10 @@ async fn a_leader_that_falls_silent_is_left() {
     let acceptor = TlsAcceptor::from(authority.server());
     let (stream, _) = listener.accept().await.unwrap();
     let mut stream = acceptor.accept(stream).await.unwrap();
-    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n\"heartbeat\"\n").await.unwrap();
+    stream
+        .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n\"heartbeat\"\n")
+        .await
+        .unwrap();
     follower.progress.wait_for(|it| *it == Progress::Reached).await.unwrap();
     // The follower hangs up, and comes again.
     let mut request = Vec::new();

@@ -30,7 +30,11 @@ fn store(metrics: &[(Autoscaler, &str, &str)]) -> Snapshot {
         .iter()
         .map(|(key, wanted)| {
             let mut entry = testing::entry("");
-            entry.ask = resolve(key, wanted, &testing::DEFAULTS).ask;
+            entry.ask = match resolve(key, wanted, &testing::DEFAULTS).ask {
+                Ok(ask) => Ok(ask),
+                // A DatadogMetric has its own.
+                Err(_) => testing::entry("sum:a{*}+sum:b{*}").ask,
+            };
             entry.since = at(1_764_000_000);
             if wanted.name != "new" {
                 let millis = if wanted.name == "fine" { 250 } else { 0 };
@@ -62,23 +66,39 @@ fn the_format_is_datadogs_where_that_can_hold_it() {
     let entries = write(&snapshot, now()).unwrap();
     let lines: Vec<_> = entries.iter().map(|(key, text)| format!("{key}\n  {text}")).collect();
     let lines = lines.join("\n").replace(&long, "nnn…");
-    insta::assert_snapshot!(lines, @"");
+    insta::assert_snapshot!(lines, @r#"
+    external_metric-horizontal-02647bf10e368001e7f93a6a2521326437aedf
+      {"metricName":"a.metric.with.a.name.that.is.too.long.together","labels":{},"ts":1764072000,"reference":{"type":"horizontal","name":"nnn…","namespace":"default","uid":"uid-of-nnn…"},"value":26.5,"valid":true,"query":"sum:a.metric.with.a.name.that.is.too.long.together{*}.rollup(30)","selector":"","since":"2025-11-24T16:00:00Z","asked":"2025-11-25T12:00:45Z"}
+    external_metric-horizontal-642cd075f7d8417ad2b52177d3e26272265f85
+      {"metricName":"fine","labels":{},"ts":1764072000,"reference":{"type":"horizontal","name":"nginxext","namespace":"default","uid":"uid-of-nginxext"},"value":26.5,"valid":true,"query":"sum:fine{a IN (x,y)}.rollup(30)","selector":"a in (x,y)","at":"2025-11-25T12:00:00.25Z","since":"2025-11-24T16:00:00Z","asked":"2025-11-25T12:00:45Z"}
+    external_metric-horizontal-6522838f596968581a60d87249fcd1fc981de3
+      {"metricName":"datadogmetric@web:requests","labels":{},"ts":1764072000,"reference":{"type":"horizontal","name":"nginxext","namespace":"default","uid":"uid-of-nginxext"},"value":26.5,"valid":true,"query":"sum:a{*}+sum:b{*}","selector":"","since":"2025-11-24T16:00:00Z","asked":"2025-11-25T12:00:45Z"}
+    external_metric-horizontal-ae36332470c7e6ae6619bfcbe504c277a696fd
+      {"metricName":"nginx.net.request_per_s","labels":{"kube_container_name":"other"},"ts":1764072000,"reference":{"type":"horizontal","name":"nginxext","namespace":"default","uid":"uid-of-nginxext"},"value":26.5,"valid":true,"query":"sum:nginx.net.request_per_s{kube_container_name:other}.rollup(30)","selector":"kube_container_name=other","since":"2025-11-24T16:00:00Z","asked":"2025-11-25T12:00:45Z"}
+    external_metric-horizontal-default-nginxext-Fine.Case
+      {"metricName":"Fine.Case","labels":{},"ts":1764072000,"reference":{"type":"horizontal","name":"nginxext","namespace":"default","uid":"uid-of-nginxext"},"value":26.5,"valid":true,"query":"sum:Fine.Case{*}.rollup(30)","since":"2025-11-24T16:00:00Z","asked":"2025-11-25T12:00:45Z"}
+    external_metric-horizontal-default-nginxext-new
+      {"metricName":"new","labels":{},"ts":0,"reference":{"type":"horizontal","name":"nginxext","namespace":"default","uid":"uid-of-nginxext"},"value":0,"valid":false,"query":"sum:new{*}.rollup(30)","since":"2025-11-24T16:00:00Z"}
+    external_metric-horizontal-default-nginxext-nginx.net.request_per_s
+      {"metricName":"nginx.net.request_per_s","labels":{"kube_container_name":"nginx"},"ts":1764072000,"reference":{"type":"horizontal","name":"nginxext","namespace":"default","uid":"uid-of-nginxext"},"value":26.5,"valid":true,"query":"sum:nginx.net.request_per_s{kube_container_name:nginx}.rollup(30)","since":"2025-11-24T16:00:00Z","asked":"2025-11-25T12:00:45Z"}
+    external_metric-watermark-default-wpa-nginx.net.request_per_s
+      {"metricName":"nginx.net.request_per_s","labels":{"app":"web"},"ts":1764072000,"reference":{"type":"watermark","name":"wpa","namespace":"default","uid":"uid-of-wpa"},"value":26.5,"valid":true,"query":"sum:nginx.net.request_per_s{app:web}.rollup(30)","since":"2025-11-24T16:00:00Z","asked":"2025-11-25T12:00:45Z"}
+    "#);
 }
 
 #[test]
 fn what_is_stale_is_not_valid() {
     let snapshot = store(&[(testing::hpa("default", "h"), "m", "")]);
-    let valid = |now| write(&snapshot, now).unwrap().values().all(|it| it.contains("\"valid\":true"));
+    let valid =
+        |now| write(&snapshot, now).unwrap().values().all(|it| it.contains("\"valid\":true"));
     assert!(valid(at(1_764_072_120)));
     assert!(!valid(at(1_764_072_121)));
 }
 
 #[test]
 fn two_autoscalers_whose_names_run_together_are_two_entries() {
-    let snapshot = store(&[
-        (testing::hpa("a-b", "c"), "m", ""),
-        (testing::hpa("a", "b-c"), "m", ""),
-    ]);
+    let snapshot =
+        store(&[(testing::hpa("a-b", "c"), "m", ""), (testing::hpa("a", "b-c"), "m", "")]);
     assert_eq!(write(&snapshot, now()).unwrap().len(), 2);
 }
 
@@ -141,7 +161,33 @@ fn what_cannot_be_used_is_not_and_says_why() {
         ("external_metric-x", with("\"valid\"", "\"valid\":true,\"valid\"")),
     ];
     let lines: Vec<_> = table.iter().map(|(key, text)| words(key, text)).collect();
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    n/m{a=b}: q Some("1.5 of 2025-11-25T12:00:00Z")
+    n/m{a=b}: q Some("1.5 of 2025-11-25T12:00:00Z")
+    its key does not begin with external_metric
+    it is no entry: EOF while parsing a value at line 1 column 0
+    it is no entry: invalid type: null, expected struct Read at line 1 column 4
+    it is no entry: invalid type: integer `1`, expected a string at line 1 column 2
+    it is no entry: missing field `metricName` at line 1 column 2
+    it is no entry: key must be a string at line 1 column 2
+    it names no metric
+    it is no entry: invalid type: integer `7`, expected a string at line 1 column 15
+    its reference has no namespace
+    it is no entry: invalid type: integer `1`, expected a string at line 1 column 33
+    its selector cannot be read: unable to parse requirement: found '' expected: '('
+    its time is none
+    it is no entry: number out of range at line 1 column 47
+    its sample is from the future (2025-11-25T12:02:01Z)
+    n/m{a=b}: q Some("1.5 of 1969-12-31T23:59:55Z")
+    n/m{a=b}: q None
+    n/m{a=b}: q None
+    it is no entry: invalid type: string "1.5", expected f64 at line 1 column 137
+    it is no entry: number out of range at line 1 column 137
+    n/m{a=b}: q None
+    no query
+    it is no entry: failed to parse four digit integer as year: invalid digit, expected 0-9 but got y at line 1 column 180
+    it is no entry: duplicate field `valid` at line 1 column 156
+    "#);
 }
 
 #[test]
@@ -172,7 +218,11 @@ fn of_two_the_one_with_the_newer_sample_counts() {
     for ts in [20, 30, 10] {
         found.take(&format!("external_metric-{ts}"), &text(ts), now());
     }
-    found.take("external_metric-none", r#"{"metricName":"m","reference":{"namespace":"n"},"query":"q"}"#, now());
+    found.take(
+        "external_metric-none",
+        r#"{"metricName":"m","reference":{"namespace":"n"},"query":"q"}"#,
+        now(),
+    );
     let known = found.known();
     assert_eq!(known.len(), 1);
     assert_eq!(known[0].1.sample, Some(Sample { value: 30.0, at: at(30) }));
