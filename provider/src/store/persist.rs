@@ -160,7 +160,7 @@ async fn keep(
         }
         let lead = async {
             keeper.forget();
-            let pause = keeper.look(Timestamp::now()).await;
+            let pause = keeper.look(Timestamp::now()).await.ok().flatten();
             sleep(pause.unwrap_or(FIRST_WRITE).min(config.period)).await;
             loop {
                 let snapshot = store.borrow().clone();

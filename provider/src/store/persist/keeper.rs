@@ -25,6 +25,8 @@ const MANAGER: &str = "datadog-cluster-agent";
 /// wrote in between.
 const STEPS: usize = 6;
 
+const SAVED_NOT: &str = "samples are not saved, trying again";
+
 /// The writer.
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -71,21 +73,27 @@ impl Keeper {
     }
 
     /// Reads all that is there. Says how long to wait until a write would not be the second of a
-    /// period, where there was one.
-    pub(super) async fn look(&mut self, now: Timestamp) -> Option<Duration> {
+    /// period, where there was one; why nothing can be read, where that is so.
+    pub(super) async fn look(&mut self, now: Timestamp) -> Result<Option<Duration>, String> {
+        self.pieces.clear();
         for index in 0..PIECES {
             self.pieces.push(Piece::Unknown);
             let read = self.act(index, Step::Read).await;
-            let absent = matches!(self.pieces.last(), Some(Piece::Absent));
-            if !matches!(read, Ended::Again) || (index > 0 && absent) {
+            if let Ended::Away(error) = read {
+                self.pieces.clear();
+                return Err(error);
+            }
+            // Somebody may have deleted the first alone.
+            if index > 0 && !matches!(self.pieces.last(), Some(Piece::There { .. })) {
+                self.pieces.pop();
                 break;
             }
         }
         let Some(Piece::There { updated: Some(updated), .. }) = self.pieces.first() else {
-            return None;
+            return Ok(None);
         };
         let age = Duration::try_from(now.duration_since(*updated)).unwrap_or_default();
-        Some(self.config.period.saturating_sub(age))
+        Ok(Some(self.config.period.saturating_sub(age)))
     }
 
     /// Writes what is not there yet.
@@ -94,6 +102,11 @@ impl Keeper {
             Ok(entries) => entries,
             Err(error) => return tracing::error!(%error, "samples cannot be written as JSON"),
         };
+        if self.pieces.is_empty()
+            && let Err(error) = self.look(now).await
+        {
+            return self.tell(0, &error, SAVED_NOT);
+        }
         let current = self.pieces.iter().filter(|it| matches!(it, Piece::There { .. })).count();
         let (mut wanted, left_out) = split(entries, current);
         self.tell_left_out(left_out);
@@ -104,7 +117,7 @@ impl Keeper {
         for (index, data) in wanted.iter().enumerate() {
             match self.bring(index, data, now).await {
                 Ended::Away(error) => {
-                    return self.tell(index, &error, "samples are not saved, trying again");
+                    return self.tell(index, &error, SAVED_NOT);
                 }
                 // Further ones need rights in large clusters only.
                 Ended::Refused(error) if index == 0 || !data.is_empty() => {
