@@ -59,6 +59,8 @@ where
             // What was saved is taken in before it can be written over.
             let taken = async {
                 let saved = persist::read(&kube, &config.namespace, &config.name).await;
+                // A leader may have told more than that by now: nothing of it is to be forgotten.
+                let saved = News { complete: false, ..saved };
                 // An error is the end of the poll loop, which ends all.
                 let _ = news.clone().send(saved).await;
                 let _ = read.send(());

@@ -1,6 +1,6 @@
 //! What a follower hears.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::http::{HeaderValue, header::AUTHORIZATION};
 use reqwest::{Response, StatusCode, redirect};
@@ -32,7 +32,7 @@ const MOST_CHARACTERS: usize = 300;
 #[derive(Debug, Clone)]
 pub struct Access {
     /// Verifies that the server, by the name [`SERVER_NAME`], is one of us.
-    pub tls: ClientConfig,
+    pub tls: Arc<ClientConfig>,
     /// `Bearer …`, which is sent only after that.
     pub token: HeaderValue,
 }
@@ -210,7 +210,8 @@ impl<A: Fn() -> Option<Access>> Follower<A> {
     }
 }
 
-fn client(mut tls: ClientConfig, address: SocketAddr) -> Result<reqwest::Client, reqwest::Error> {
+fn client(tls: Arc<ClientConfig>, address: SocketAddr) -> Result<reqwest::Client, reqwest::Error> {
+    let mut tls = Arc::unwrap_or_clone(tls);
     // One request on a connection: HTTP/2 would add nothing.
     tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     reqwest::Client::builder()

@@ -42,7 +42,7 @@ impl Authority {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
         let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        Access { tls, token: HeaderValue::from_static(TOKEN) }
+        Access { tls: Arc::new(tls), token: HeaderValue::from_static(TOKEN) }
     }
 
     /// Serves the replica on a port of loopback, to those who know the token; the status of each
