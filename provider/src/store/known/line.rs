@@ -165,7 +165,7 @@ impl Reader {
                     (Ok(known), Some(news)) => news.known.push(known),
                     (Err(error), _) => self.cannot_read(format!("{metric}: {error}")),
                     (Ok(_), None) => {
-                        self.cannot_read(format!("{metric} stands before any beginning"))
+                        self.cannot_read(format!("{metric} stands before any beginning"));
                     }
                 }
             }
