@@ -15,18 +15,20 @@ use crate::{
     args::{self, Args, Command, Run},
     datadog::{Client, batch::Limits},
     demand,
+    lead::{Leadership, Role},
     metrics::Metrics,
     poll::{self, Poll},
     query,
     serve::{self, client_certs::AnyClient, guard::Guard, tls::metrics::Expiry},
     shutdown,
-    store::Snapshot,
+    store::{Snapshot, persist},
     telemetry, write,
 };
 
 mod agent;
 mod leading;
 mod serving;
+mod state;
 
 /// Runs the command of `args` to its end.
 pub async fn run(args: Args) -> anyhow::Result<()> {
@@ -71,8 +73,8 @@ async fn start(args: Run) -> anyhow::Result<()> {
     let kube = external.as_ref().map(|external| external.kube.clone());
     let external_kube = external.as_ref().map(|it| (it.kube.clone(), it.namespace.clone()));
     let access = serving::start_access(serving, kube, reviews, &mut tasks)?;
+    let readiness = readiness(external.as_ref(), tasks.stopping.clone());
     let api = external.map(|external| external.api);
-    let readiness = readiness(api.as_ref(), tasks.stopping.clone());
     tracing::info!(address = %listener.local_addr()?, "serving");
     let router = api::guarded(api, readiness, metrics.clone(), Guard::new(&server.limits), access);
     let stopping = tasks.stopping.clone();
@@ -87,19 +89,22 @@ async fn start(args: Run) -> anyhow::Result<()> {
     ended
 }
 
-/// Ready once the demand has been read, where there is any.
-fn readiness(external: Option<&api::Config>, stopping: CancellationToken) -> Readiness {
+/// Ready once the demand has been read, and what other replicas know, where there is any.
+fn readiness(external: Option<&ExternalMetrics>, stopping: CancellationToken) -> Readiness {
     let readiness = Readiness::new(stopping);
-    let Some(store) = external.map(|external| external.store.clone()) else { return readiness };
-    readiness.with("demand", move || {
+    let Some(external) = external else { return readiness };
+    let (store, known) = (external.api.store.clone(), external.known.clone());
+    let demand = move || {
         if store.borrow().ready { Ok(()) } else { Err("HPAs not read yet".to_owned()) }
-    })
+    };
+    readiness.with("demand", demand).with("state", move || known.look())
 }
 
 struct ExternalMetrics {
     api: api::Config,
     kube: kube::Client,
     namespace: String,
+    known: state::Known,
 }
 
 /// Starts what reads the demand and what asks Datadog.
@@ -157,6 +162,22 @@ async fn start_external_metrics(
             Ok(())
         }
     });
+    // There is no election yet: this replica leads, and nobody takes news.
+    let (_, leadership) =
+        watch::channel(Leadership { role: Role::Leader, ..Leadership::default() });
+    let (news, _) = mpsc::channel(4);
+    let known = state::start(
+        state::Parts {
+            kube: kube_of_all.clone(),
+            config: persisted(settings, &namespace),
+            store: store_receiver.clone(),
+            leadership,
+            access: || None,
+            news,
+        },
+        tasks,
+    )
+    .await;
     let poll = Poll::new(client, config, metrics.clone(), store_sender);
     let poll = poll.seated(leading.seat(mpsc::channel(1).1));
     tasks.spawn("poll", async move {
@@ -164,7 +185,7 @@ async fn start_external_metrics(
         Ok(())
     });
     let api = api::Config { store: store_receiver };
-    Ok(ExternalMetrics { api, kube: kube_of_all, namespace })
+    Ok(ExternalMetrics { api, kube: kube_of_all, namespace, known })
 }
 
 fn written(settings: &args::ExternalMetrics, namespace: &str) -> write::Config {
@@ -175,6 +196,14 @@ fn written(settings: &args::ExternalMetrics, namespace: &str) -> write::Config {
         pod_name: pod.unwrap_or("datadog-cluster-agent").to_owned(),
         datadog_metrics: settings.use_datadogmetric_crd,
         autogen: settings.enable_datadogmetric_autogen,
+    }
+}
+
+fn persisted(settings: &args::ExternalMetrics, namespace: &str) -> persist::Config {
+    persist::Config {
+        namespace: written(settings, namespace).namespace,
+        name: settings.hpa_configmap_name.clone(),
+        period: settings.refresh_period,
     }
 }
 
