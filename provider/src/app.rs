@@ -1,31 +1,24 @@
 //! The composition root: builds every part from the arguments, starts them, and waits.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc};
 
 use anyhow::{Context, anyhow};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    agent::token::Cluster,
     api::{self, health::Readiness, review},
-    args::{self, Args, Command, Run},
-    datadog::{Client, batch::Limits},
-    demand,
-    lead::{Leadership, Role},
+    app::external::External,
+    args::{Args, Command, Run},
     metrics::Metrics,
-    poll::{self, Poll},
-    query,
     serve::{self, client_certs::AnyClient, guard::Guard, tls::metrics::Expiry},
-    shutdown,
-    store::{Snapshot, persist},
-    telemetry, write,
+    shutdown, telemetry,
 };
 
 mod agent;
+mod external;
 mod leading;
 mod serving;
 mod state;
@@ -58,39 +51,82 @@ async fn start(args: Run) -> anyhow::Result<()> {
         reviews.register(registry);
     });
     let mut tasks = Tasks::default();
-    let external = if args.external_metrics.enabled {
-        Some(start_external_metrics(&args, &metrics, &mut tasks).await?)
-    } else {
-        tracing::info!(
-            "external metrics are off, set DD_EXTERNAL_METRICS_PROVIDER_ENABLED=true to serve them"
-        );
-        None
+    let cluster = cluster(&args).await?;
+    let agent = match agent_listener {
+        Some(listener) => {
+            let own = cluster.clone().map(|cluster| own_objects(cluster, &args));
+            Some(agent::open(listener, &args, own, expiry.clone(), &mut tasks).await?)
+        }
+        None => None,
     };
-    let cluster = external.as_ref().map(|external| (&external.kube, external.namespace.as_str()));
-    let agent_expiry = expiry.clone();
-    let certificates = serving::start_certificates(serving, cluster, expiry, &mut tasks)?;
+    let external = match &cluster {
+        Some(cluster) if args.external_metrics.enabled => {
+            Some(external::start(&args, cluster, agent.as_ref(), &metrics, &mut tasks).await?)
+        }
+        _ => {
+            tracing::info!(
+                "external metrics are off, set DD_EXTERNAL_METRICS_PROVIDER_ENABLED=true to serve them"
+            );
+            None
+        }
+    };
+    let served = cluster.as_ref().filter(|_| external.is_some());
+    let certificates = serving::start_certificates(
+        serving,
+        served.map(|cluster| (&cluster.kube, cluster.namespace.as_str())),
+        expiry,
+        &mut tasks,
+    )?;
     let tls = serve::tls::config(&certificates, Arc::new(AnyClient::default()));
-    let kube = external.as_ref().map(|external| external.kube.clone());
-    let external_kube = external.as_ref().map(|it| (it.kube.clone(), it.namespace.clone()));
+    let kube = served.map(|cluster| cluster.kube.clone());
     let access = serving::start_access(serving, kube, reviews, &mut tasks)?;
     let readiness = readiness(external.as_ref(), tasks.stopping.clone());
+    let replicas = external.as_ref().map(external::External::for_replicas);
     let api = external.map(|external| external.api);
     tracing::info!(address = %listener.local_addr()?, "serving");
     let router = api::guarded(api, readiness, metrics.clone(), Guard::new(&server.limits), access);
     let stopping = tasks.stopping.clone();
     let signals = tokio::spawn(shutdown::on_signal(stopping.clone()));
     tasks.spawn("server", async move { Ok(server.run(listener, tls, router, stopping).await?) });
-    if let Some(listener) = agent_listener {
-        let told = (metrics.as_ref(), agent_expiry);
-        agent::start(listener, (&args, external_kube), told, Vec::new(), &mut tasks).await?;
+    if let Some(agent) = agent {
+        agent.serve(&args, &metrics, replicas.into_iter().collect(), &mut tasks)?;
     }
     let ended = tasks.wait().await;
     signals.abort();
     ended
 }
 
+/// The way to kube-apiserver, and the namespace that its configuration names. External metrics
+/// need one; without them only the tags of node agents do, so that the port says what it lacks.
+async fn cluster(args: &Run) -> anyhow::Result<Option<Cluster>> {
+    let made = async {
+        let config = kube_config(args).await?;
+        let namespace = config.default_namespace.clone();
+        let kube = kube::Client::try_from(config).context("Kubernetes client cannot be made")?;
+        anyhow::Ok(Cluster { kube, namespace })
+    };
+    match made.await {
+        Ok(cluster) => Ok(Some(cluster)),
+        Err(error) if args.external_metrics.enabled => Err(error),
+        Err(error) => {
+            let error = one_line(&error);
+            tracing::warn!(error, "there is no cluster: node agents get no tags");
+            Ok(None)
+        }
+    }
+}
+
+/// The same with the namespace that our own objects live in.
+fn own_objects(cluster: Cluster, args: &Run) -> Cluster {
+    let own = args.external_metrics.kube_resources_namespace.clone();
+    match own.filter(|own| !own.is_empty()) {
+        Some(namespace) => Cluster { namespace, ..cluster },
+        None => cluster,
+    }
+}
+
 /// Ready once the demand has been read, and what other replicas know, where there is any.
-fn readiness(external: Option<&ExternalMetrics>, stopping: CancellationToken) -> Readiness {
+fn readiness(external: Option<&External>, stopping: CancellationToken) -> Readiness {
     let readiness = Readiness::new(stopping);
     let Some(external) = external else { return readiness };
     let (store, known) = (external.api.store.clone(), external.known.clone());
@@ -98,126 +134,6 @@ fn readiness(external: Option<&ExternalMetrics>, stopping: CancellationToken) ->
         if store.borrow().ready { Ok(()) } else { Err("HPAs not read yet".to_owned()) }
     };
     readiness.with("demand", demand).with("state", move || known.look())
-}
-
-struct ExternalMetrics {
-    api: api::Config,
-    kube: kube::Client,
-    namespace: String,
-    known: state::Known,
-}
-
-/// Starts what reads the demand and what asks Datadog.
-async fn start_external_metrics(
-    args: &Run,
-    metrics: &Arc<Metrics>,
-    tasks: &mut Tasks,
-) -> anyhow::Result<ExternalMetrics> {
-    let settings = &args.external_metrics;
-    let endpoint = args.datadog.query_endpoint()?;
-    let client = Client::of(args.datadog.endpoints()?, args.datadog.query_timeout)?;
-    let config = poll::Config {
-        refresh_period: settings.refresh_period,
-        defaults: query::Defaults {
-            aggregator: settings.aggregator,
-            rollup: Duration::from_secs(settings.rollup.into()),
-            max_age: settings.max_age,
-            window: settings.bucket_size,
-            max_window: settings.max_time_window,
-        },
-        batch: Limits { queries: settings.chunk_size.clamp(1, 35), ..Limits::DATADOG },
-        max_parallel: settings.max_parallel_queries,
-        coalesce: settings.coalesce,
-    };
-    let kube_config = kube_config(args).await?;
-    let namespace = kube_config.default_namespace.clone();
-    let kube = kube::Client::try_from(kube_config).context("Kubernetes client cannot be made")?;
-    let kube_of_all = kube.clone();
-    demand::watch::check(&kube).await?;
-    let watched = watched(settings, config.defaults);
-    tracing::info!(
-        endpoint = endpoint.origin().ascii_serialization(),
-        aggregator = config.defaults.aggregator.as_str(),
-        refresh_period = %humantime::format_duration(config.refresh_period),
-        max_age = %humantime::format_duration(settings.max_age),
-        "external metrics are on"
-    );
-    let (demand_sender, demand_receiver) = watch::channel(None);
-    let (store_sender, store_receiver) = watch::channel(Arc::new(Snapshot::default()));
-    let stop = tasks.stop.clone();
-    tasks.spawn("watch of HPAs", {
-        let (kube, stop) = (kube.clone(), stop.clone());
-        async move {
-            demand::watch::run(kube, watched, demand_sender, stop).await;
-            Ok(())
-        }
-    });
-    let written = written(settings, &namespace);
-    let leading = leading::start(args, &kube, &written.namespace, None, metrics, tasks);
-    leading::start_writes(&leading, &kube, written, &store_receiver, tasks);
-    tasks.spawn("watch of key files", {
-        let (client, stop) = (client.clone(), stop.clone());
-        async move {
-            client.watch_keys(stop).await;
-            Ok(())
-        }
-    });
-    // There is no election yet: this replica leads, and nobody takes news.
-    let (_, leadership) =
-        watch::channel(Leadership { role: Role::Leader, ..Leadership::default() });
-    let (news, _) = mpsc::channel(4);
-    let known = state::start(
-        state::Parts {
-            kube: kube_of_all.clone(),
-            config: persisted(settings, &namespace),
-            store: store_receiver.clone(),
-            leadership,
-            access: || None,
-            news,
-        },
-        tasks,
-    )
-    .await;
-    let poll = Poll::new(client, config, metrics.clone(), store_sender);
-    let poll = poll.seated(leading.seat(mpsc::channel(1).1));
-    tasks.spawn("poll", async move {
-        poll.run(demand_receiver, stop).await;
-        Ok(())
-    });
-    let api = api::Config { store: store_receiver };
-    Ok(ExternalMetrics { api, kube: kube_of_all, namespace, known })
-}
-
-fn written(settings: &args::ExternalMetrics, namespace: &str) -> write::Config {
-    let own = settings.kube_resources_namespace.as_deref().filter(|it| !it.is_empty());
-    let pod = settings.pod_name.as_deref().filter(|it| !it.is_empty());
-    write::Config {
-        namespace: own.unwrap_or(namespace).to_owned(),
-        pod_name: pod.unwrap_or("datadog-cluster-agent").to_owned(),
-        datadog_metrics: settings.use_datadogmetric_crd,
-        autogen: settings.enable_datadogmetric_autogen,
-    }
-}
-
-fn persisted(settings: &args::ExternalMetrics, namespace: &str) -> persist::Config {
-    persist::Config {
-        namespace: written(settings, namespace).namespace,
-        name: settings.hpa_configmap_name.clone(),
-        period: settings.refresh_period,
-    }
-}
-
-fn watched(settings: &args::ExternalMetrics, defaults: query::Defaults) -> demand::watch::Config {
-    let env = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let cluster_name = settings.cluster_name.clone().filter(|name| !name.is_empty());
-    demand::watch::Config {
-        autoscalers: settings.autoscaler_label_selector.clone(),
-        datadog_metrics: settings.use_datadogmetric_crd,
-        wpas: settings.wpa_controller,
-        templates: query::template::Values::new(cluster_name, env),
-        defaults,
-    }
 }
 
 /// An error with its causes on one line, without those that the message before them repeats.

@@ -159,15 +159,32 @@ async fn derive(token: &Token) -> Result<Authority, Error> {
     }
 }
 
-/// The certificate to begin with; [`keep`] replaces it.
-pub async fn start(token: &Token, expiry: Expiry) -> Result<Certificates, Error> {
-    let pair = derive(token).await?.leaf(Timestamp::now())?;
-    Ok(Certificates::of(pair, Which::Agent, expiry))
+/// What other replicas are reached with.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    /// Verifies, by the name [`NAME`], that a server knows the token.
+    pub tls: Arc<ClientConfig>,
+    /// Sent only after that.
+    pub token: Token,
 }
 
-/// Serves a new certificate when the token changes and before the old one ends, until `stop`.
+/// The certificate and the trust to begin with; [`keep`] replaces them.
+pub async fn start(token: &Token, expiry: Expiry) -> Result<(Certificates, Trust), Error> {
+    let (pair, trust) = both(token).await?;
+    Ok((Certificates::of(pair, Which::Agent, expiry), trust))
+}
+
+async fn both(token: &Token) -> Result<(Pair, Trust), Error> {
+    let authority = derive(token).await?;
+    let trust = Trust { tls: authority.client_config()?, token: token.clone() };
+    Ok((authority.leaf(Timestamp::now())?, trust))
+}
+
+/// Serves a new certificate when the token changes and before the old one ends, and trusts whoever
+/// knows the new token, until `stop`.
 pub async fn keep(
     certificates: Arc<Certificates>,
+    trust: watch::Sender<Trust>,
     mut tokens: watch::Receiver<Token>,
     stop: CancellationToken,
 ) {
@@ -180,9 +197,9 @@ pub async fn keep(
                 Ok(Err(_)) => tokio::time::sleep(rest).await,
             }
             let token = tokens.borrow_and_update().clone();
-            let leaf = derive(&token).await.and_then(|ca| ca.leaf(Timestamp::now()));
-            rest = match leaf {
-                Ok(pair) => {
+            rest = match both(&token).await {
+                Ok((pair, trusted)) => {
+                    trust.send_replace(trusted);
                     tracing::info!(until = %pair.not_after, %token, "new certificate for replicas");
                     certificates.serve(pair);
                     LIFE * 2 / 3

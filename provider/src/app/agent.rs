@@ -14,7 +14,7 @@ use crate::{
         self, Parts,
         auth::Requests,
         cluster_id::ClusterId,
-        identity,
+        identity::{self, Trust},
         routes::{self, Facts},
         service_map,
         token::{self, Cluster, Token},
@@ -22,18 +22,26 @@ use crate::{
     app::{Tasks, kube_config},
     args::{Agent, Run},
     metrics::Metrics,
-    serve::{self, guard::Guard, tls::metrics::Expiry},
+    serve::{
+        self,
+        guard::Guard,
+        tls::{Certificates, metrics::Expiry},
+    },
+    store::follow::Access,
 };
 
-/// What others need of the agent's port.
-#[derive(Debug)]
-pub(super) struct Started {
+/// The port, before it answers: others need what it is reached with first.
+pub(super) struct Opened {
+    /// What is known of Services, nodes and namespaces.
+    facts: Facts,
     /// The token, as it is now.
-    #[expect(dead_code, reason = "the follower's client needs it")]
-    pub tokens: watch::Receiver<Token>,
+    tokens: watch::Receiver<Token>,
+    /// What other replicas are reached with.
+    trust: watch::Receiver<Trust>,
     /// Where other replicas reach the port.
-    #[expect(dead_code, reason = "the leader writes it into the Lease")]
-    pub address: Option<SocketAddr>,
+    pub(super) address: Option<SocketAddr>,
+    certificates: Arc<Certificates>,
+    listener: TcpListener,
 }
 
 /// Takes the port, if there is to be one.
@@ -45,70 +53,69 @@ pub(super) fn bind(args: &Agent) -> Result<Option<TcpListener>, serve::BindError
     serve::bind(args.bind_address, args.port, "DD_CLUSTER_AGENT_CMD_PORT").map(Some)
 }
 
-/// Serves the routes of node agents and `others` on `listener`. `external` is the way to
-/// kube-apiserver and our namespace, where the external metrics part has made one.
-pub(super) async fn start(
+/// Finds or makes the token, and what follows from it. `cluster` is the way to kube-apiserver, and
+/// our namespace.
+pub(super) async fn open(
     listener: TcpListener,
-    (args, external): (&Run, Option<(kube::Client, String)>),
-    (metrics, expiry): (&Metrics, Expiry),
-    others: Vec<Router>,
+    args: &Run,
+    cluster: Option<Cluster>,
+    expiry: Expiry,
     tasks: &mut Tasks,
-) -> anyhow::Result<Started> {
-    let cluster = match external {
-        Some((kube, namespace)) => Some(Cluster { kube, namespace }),
-        None => cluster(args).await,
-    };
-    let own = args.external_metrics.kube_resources_namespace.clone();
-    let cluster = cluster.map(|cluster| match own.filter(|own| !own.is_empty()) {
-        Some(namespace) => Cluster { namespace, ..cluster },
-        None => cluster,
-    });
+) -> anyhow::Result<Opened> {
     let tokens = start_token(&args.agent, cluster.as_ref(), tasks).await?;
     let facts = start_facts(args, cluster, tasks);
-    let requests = Requests::default();
-    metrics.register_with(|registry| requests.register(registry));
-    let certificates = Arc::new(identity::start(&tokens.borrow().clone(), expiry).await?);
-    let tls = serve::tls::config(&certificates, Arc::new(NoClientAuth));
+    let token = tokens.borrow().clone();
+    let (certificates, trust) = identity::start(&token, expiry).await?;
+    let (certificates, (sender, trust)) = (Arc::new(certificates), watch::channel(trust));
     tasks.spawn("certificate of the agent's port", {
-        let (tokens, stop) = (tokens.clone(), tasks.stop.clone());
+        let (certificates, tokens) = (certificates.clone(), tokens.clone());
+        let stop = tasks.stop.clone();
         async move {
-            identity::keep(certificates, tokens, stop).await;
+            identity::keep(certificates, sender, tokens, stop).await;
             Ok(())
         }
     });
-    let server =
-        serve::Server { shutdown_delay: args.serving.shutdown_delay, ..serve::Server::default() };
-    let parts = Parts { tokens: tokens.clone(), guard: Guard::new(&server.limits), requests };
-    let router = agent::router(parts, [routes::routes(facts)].into_iter().chain(others));
-    let bound = listener.local_addr()?;
-    let port = bound.port();
+    let port = listener.local_addr()?.port();
     let address = match args.agent.advertised(port) {
         Some(address) => Some(address),
         None => local_address(args).await.map(|ip| SocketAddr::new(ip, port)),
     };
-    let for_replicas = address.map(tracing::field::display);
-    tracing::info!(address = %bound, for_replicas, "serving node agents");
-    let stopping = tasks.stopping.clone();
-    tasks.spawn("server of the agent's port", async move {
-        Ok(server.run(listener, tls, router, stopping).await?)
-    });
-    Ok(Started { tokens, address })
+    Ok(Opened { facts, tokens, trust, address, certificates, listener })
 }
 
-/// Without a cluster there are no tags, but the port answers and says so.
-async fn cluster(args: &Run) -> Option<Cluster> {
-    let made = async {
-        let config = kube_config(args).await?;
-        let namespace = config.default_namespace.clone();
-        anyhow::Ok(Cluster { kube: kube::Client::try_from(config)?, namespace })
-    };
-    match made.await {
-        Ok(cluster) => Some(cluster),
-        Err(error) => {
-            let error = super::one_line(&error);
-            tracing::warn!(error, "there is no cluster: node agents get no tags");
-            None
+impl Opened {
+    /// What a leader is reached with.
+    pub(super) fn access(&self) -> impl Fn() -> Option<Access> + Send + Sync + use<> {
+        let trust = self.trust.clone();
+        move || {
+            let trust = trust.borrow();
+            Some(Access { tls: trust.tls.clone(), token: trust.token.bearer() })
         }
+    }
+
+    /// Serves the routes of node agents, and `others`.
+    pub(super) fn serve(
+        self,
+        args: &Run,
+        metrics: &Metrics,
+        others: Vec<Router>,
+        tasks: &mut Tasks,
+    ) -> anyhow::Result<()> {
+        let requests = Requests::default();
+        metrics.register_with(|registry| requests.register(registry));
+        let tls = serve::tls::config(&self.certificates, Arc::new(NoClientAuth));
+        let shutdown_delay = args.serving.shutdown_delay;
+        let server = serve::Server { shutdown_delay, ..serve::Server::default() };
+        let guard = Guard::new(&server.limits);
+        let parts = Parts { tokens: self.tokens, guard, requests };
+        let router = agent::router(parts, [routes::routes(self.facts)].into_iter().chain(others));
+        let for_replicas = self.address.map(tracing::field::display);
+        let (listener, stopping) = (self.listener, tasks.stopping.clone());
+        tracing::info!(address = %listener.local_addr()?, for_replicas, "serving node agents");
+        tasks.spawn("server of the agent's port", async move {
+            Ok(server.run(listener, tls, router, stopping).await?)
+        });
+        Ok(())
     }
 }
 
