@@ -14,7 +14,7 @@ const MERGED_BY_KEY: &[(&str, &str)] = &[
 ];
 
 /// Lists of objects without a merge key there, which a patch replaces as a whole.
-const REPLACED: &[&str] = &["rules", "subjects", "metrics", "tolerations", "envFrom", "items"];
+const REPLACED: &[&str] = &["rules", "subjects", "metrics", "tolerations", "envFrom", "sources"];
 
 /// Lists of scalars that Kubernetes merges nevertheless.
 const MERGED_SCALARS: &[&str] = &["finalizers"];
