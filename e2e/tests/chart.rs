@@ -240,7 +240,7 @@ fn values_that_cannot_work_are_refused_by_name() {
         ("clusterAgent.metricsProvider.service.port=70000", &["service/port", "65,535"]),
         ("clusterAgent.metricsProvider.endpoint=api.datadoghq.eu", &["endpoint", "^https?://"]),
         ("clusterAgent.metricsProvider.tls.mode=none", &["tls/mode", "'own-ca'"]),
-        ("clusterAgent.token=short", &["/clusterAgent/token", "{32,}"]),
+        ("clusterAgent.token=short", &["/clusterAgent/token", "minLength: got 5, want 32"]),
         ("datadog.site=https://datadoghq.eu", &["/datadog/site"]),
         ("datadog.apiKey=abc", &["datadog.apiKey and datadog.apiKeyExistingSecret: set one"]),
         (

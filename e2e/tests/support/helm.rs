@@ -38,7 +38,7 @@ fn build() -> Result<PathBuf, String> {
     if !fetched.status.success() {
         return Err(format!("no Go modules: {}", String::from_utf8_lossy(&fetched.stderr)));
     }
-    eprintln!("building helm {version}, which takes 15 min on two cores when Go's cache is empty");
+    eprintln!("building helm {version}, which takes 5 min when Go's cache is empty");
     let unfinished = program.with_extension(std::process::id().to_string());
     let (flags, output) = (["-mod=readonly", "-trimpath", "-buildvcs=false"], unfinished.to_str());
     let built = go(&[
