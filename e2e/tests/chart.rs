@@ -19,7 +19,7 @@ use std::{
     process::Command,
 };
 
-use e2e::deploy::{Deployer, Manifests};
+use e2e::deploy::{Deployer, Manifests, Object};
 use serde_json::{Value, json};
 use support::{
     control_plane,
@@ -273,7 +273,7 @@ fn keys_are_in_no_object_but_the_secret_that_was_asked_for() {
     let holders: Vec<_> = manifests
         .iter()
         .filter(|object| object.value().to_string().contains("canary"))
-        .map(|object| object.id())
+        .map(Object::id)
         .collect();
     let expected = ["keys", "token"].map(|it| format!("Secret default/datadog-cluster-agent-{it}"));
     assert_eq!(holders, expected);
@@ -323,7 +323,7 @@ fn values_become_what_they_say() {
     );
 
     let ids =
-        |manifests: &Manifests| manifests.iter().map(|it| it.id()).collect::<Vec<_>>().join("\n");
+        |manifests: &Manifests| manifests.iter().map(Object::id).collect::<Vec<_>>().join("\n");
     assert!(!ids(&rendered(&[&provider("registerAPIService=false")])).contains("APIService"));
     assert!(!ids(&rendered(&[&provider("createReaderRbac=false")])).contains("reader"));
     assert!(!ids(&rendered(&["clusterAgent.rbac.create=false"])).contains("Role"));
