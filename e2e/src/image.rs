@@ -97,6 +97,20 @@ impl Product {
         }
     }
 
+    /// Other paths at which the program is found, and what each says: the program goes by the name it
+    /// is called by.
+    fn links(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            // `kubectl exec … env` is what the walkthrough says to look at the environment with. There
+            // is no other `env` in the image, and this one shows keys by their fingerprints only.
+            Self::ClusterAgent => &[
+                ("usr/bin/env", "../local/bin/datadog-cluster-agent"),
+                ("usr/local/bin/agent", "datadog-cluster-agent"),
+            ],
+            Self::FakeDatadog | Self::E2e => &[],
+        }
+    }
+
     /// The package that the program is in.
     fn package(self) -> &'static str {
         match self {

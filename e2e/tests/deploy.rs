@@ -161,7 +161,7 @@ fn a_kustomization_that_is_more_than_we_do_exactly_is_refused() {
         "resources: []\nnamePrefix: a-\n",
         "./kustomization.yaml:2:1: unknown field `namePrefix`",
     );
-    check("kind: Component\n", "./kustomization.yaml:1:7: unknown variant `Component`");
+    check("kind: Other\n", "./kustomization.yaml:1:7: unknown variant `Other`");
     check(
         "resources: [service.yaml]\npatches: [{target: {kind: Serv.*}, patch: 'spec: {}'}]",
         "./kustomization.yaml patches[0].patch: target.kind: Serv.* as a regular expression is \
@@ -183,6 +183,37 @@ fn a_kustomization_that_is_more_than_we_do_exactly_is_refused() {
     check(
         "patches: [{}]",
         "./kustomization.yaml patches[0]: a patch with both or none of `path` and `patch`",
+    );
+}
+
+/// Two overlays of one component, each with objects and values of its own.
+#[test]
+fn a_component_changes_what_was_there_before_it() {
+    let component = "kind: Component\nresources: [service.yaml]\npatches: [{path: env.yaml}]\n";
+    let files = [
+        ("base/kustomization.yaml", "resources: [agent.yaml]"),
+        ("base/agent.yaml", AGENT),
+        ("component/kustomization.yaml", component),
+        ("component/service.yaml", SERVICE),
+        (
+            "component/env.yaml",
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: agent, namespace: default}\n\
+             spec: {template: {spec: {containers: [{name: bare, volumeMounts: [\
+             {name: tmp, mountPath: /tmp}]}]}}}\n",
+        ),
+        ("overlay/kustomization.yaml", "resources: [../base]\ncomponents: [../component]"),
+        ("wrong/kustomization.yaml", "resources: [../base, ../component]"),
+    ];
+    let manifests = load(&files, "overlay").unwrap();
+    let kinds: Vec<_> = manifests.iter().map(Object::kind).collect();
+    assert_eq!(kinds, ["Deployment", "Service"]);
+    let agent = manifests.get("Deployment", "agent").unwrap().value();
+    let mounts = agent.pointer("/spec/template/spec/containers/1/volumeMounts/0/mountPath");
+    assert_eq!(mounts, Some(&json!("/tmp")));
+    check_refused(
+        &files,
+        "wrong",
+        "wrong/../component/kustomization.yaml: a Component as one of the other's list",
     );
 }
 

@@ -11,23 +11,31 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use e2e::deploy::{Deployer, Manifests, Object};
 use k8s_openapi::{
     ByteString,
     api::{
-        core::v1::ServiceAccount,
+        core::v1::{Pod, ServiceAccount},
         rbac::v1::{ClusterRole, PolicyRule, Role},
     },
     kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
-use kube::api::{DeleteParams, Patch, PatchParams};
-use support::{programs, run};
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+use support::{
+    control_plane::{programs, run},
+    kubectl::{kubectl, kustomize},
+};
 
-#[path = "support/control_plane.rs"]
-mod support;
+mod support {
+    pub(crate) mod control_plane;
+    pub(crate) mod kubectl;
+}
 
 /// Every path of the walkthrough, its `manifest/` read as the typo that it is.
 const WALKTHROUGH: [&str; 7] = [
@@ -39,13 +47,20 @@ const WALKTHROUGH: [&str; 7] = [
     "manifests/cluster-agent/hpa-example/nginx.yaml",
     "manifests/cluster-agent/hpa-example/hpa-manifest.yaml",
 ];
-const KUSTOMIZATIONS: [&str; 5] = [
+const KUSTOMIZATIONS: [&str; 8] = [
     "manifests/cluster-agent",
     "hpa-example",
     "manifests/overlays/fast",
+    "manifests/overlays/ha",
+    "manifests/overlays/kind",
     "manifests/overlays/local",
     "manifests/overlays/own-ca",
+    "manifests/overlays/production",
 ];
+/// Has kinds of its own, which only a cluster with cert-manager serves.
+const CERT_MANAGER: &str = "manifests/overlays/cert-manager";
+/// Uses more of kustomize than the harness can.
+const NAMESPACE: &str = "manifests/overlays/namespace";
 /// What the harness puts beside them where pods have a network.
 const HARNESS: [&str; 4] = [
     "e2e/manifests/fake-datadog.yaml",
@@ -109,29 +124,14 @@ fn describe(rule: &PolicyRule) -> String {
 /// What a user applies with `kubectl apply -k` is what the harness applies.
 #[test]
 fn kustomizations_mean_to_us_what_they_mean_to_kubectl() {
-    let Some(kubectl) = kubectl() else {
-        eprintln!("skipped: there is no kubectl in E2E_ASSETS or on the PATH");
-        return;
-    };
-    for path in KUSTOMIZATIONS {
-        let built =
-            Command::new(&kubectl).arg("kustomize").arg(root().join(path)).output().unwrap();
-        assert!(built.status.success(), "{path}: {}", String::from_utf8_lossy(&built.stderr));
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("built.yaml");
-        std::fs::write(&file, &built.stdout).unwrap();
-        assert_eq!(by_id(&load(path)), by_id(&Manifests::load(&file).unwrap()), "{path}");
+    let Some(kubectl) = kubectl() else { return };
+    for path in KUSTOMIZATIONS.iter().chain([&CERT_MANAGER]) {
+        let built = kustomize(&kubectl, &root().join(path));
+        assert_eq!(by_id(&load(path)), by_id(&built), "{path}");
     }
 }
 
-fn kubectl() -> Option<PathBuf> {
-    let assets = std::env::var_os("E2E_ASSETS").map(|assets| PathBuf::from(assets).join("bin"));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = assets.into_iter().chain(std::env::split_paths(&path));
-    folders.map(|folder| folder.join("kubectl")).find(|file| file.is_file())
-}
-
-fn by_id(manifests: &Manifests) -> BTreeMap<String, serde_json::Value> {
+fn by_id(manifests: &Manifests) -> BTreeMap<String, Value> {
     manifests.iter().map(|object| (object.id(), object.value().clone())).collect()
 }
 
@@ -149,11 +149,59 @@ async fn a_real_apiserver_accepts_every_manifest_and_names_what_it_refuses() {
         // A dry run stores nothing: what one file gives, another cannot refer to. None does.
         deployer.dry_run(manifests.iter()).await.unwrap_or_else(|error| panic!("{path}: {error}"));
     }
+    let cert_manager = load(CERT_MANAGER);
+    let (known, unknown): (Vec<_>, Vec<_>) = cert_manager
+        .iter()
+        .partition(|object| !object.api_version().starts_with("cert-manager.io/"));
+    eprintln!("not tried without cert-manager: {}", unknown.len());
+    deployer.dry_run(known).await.unwrap();
+    every_pod_is_let_into_a_restricted_namespace(&deployer, cluster.client()).await;
     refusals_are_named(&deployer).await;
     what_is_applied_can_be_deleted(&deployer, cluster.client()).await;
     a_bundle_comes_and_goes_with_the_files(&deployer, cluster.client()).await;
     cluster.stop().await.unwrap();
     run.guard.finish().await.unwrap();
+}
+
+/// A Deployment is let in whatever its pods are like: the standard is held against the pods.
+async fn every_pod_is_let_into_a_restricted_namespace(deployer: &Deployer, client: &kube::Client) {
+    let Some(kubectl) = kubectl() else { return };
+    let own = kustomize(&kubectl, &root().join(NAMESPACE));
+    // A pod is asked for its namespace, its account and its class.
+    let production = load("manifests/overlays/production");
+    let class = production.get("PriorityClass", "datadog-cluster-agent").unwrap();
+    let needed =
+        [own.get("Namespace", "datadog").unwrap(), own.get("ServiceAccount", "dca").unwrap()];
+    deployer.apply(needed.into_iter().chain([class])).await.unwrap();
+    deployer.dry_run(&own).await.unwrap();
+
+    let pods = Api::<Pod>::namespaced(client.clone(), "datadog");
+    let try_out = async |pod: &Value| {
+        let pod = serde_json::from_value(pod.clone()).unwrap();
+        let params = PostParams { dry_run: true, ..PostParams::default() };
+        pods.create(&params, &pod).await.map(|_| ()).map_err(|error| error.to_string())
+    };
+    for path in KUSTOMIZATIONS.iter().chain([&CERT_MANAGER]) {
+        let manifests = load(path);
+        let Ok(agent) = manifests.get("Deployment", "datadog-cluster-agent") else { continue };
+        let mut pod = agent.value()["spec"]["template"].clone();
+        pod["metadata"]["name"] = "datadog-cluster-agent".into();
+        try_out(&pod).await.unwrap_or_else(|error| panic!("{path}: {error}"));
+        // That it is looked at: with any one of these gone, it is not let in.
+        for pointer in [
+            "/spec/securityContext/runAsNonRoot",
+            "/spec/securityContext/seccompProfile",
+            "/spec/containers/0/securityContext/capabilities",
+            "/spec/containers/0/securityContext/allowPrivilegeEscalation",
+        ] {
+            let mut worse = pod.clone();
+            *worse.pointer_mut(pointer).unwrap() = Value::Null;
+            let error = try_out(&worse).await.unwrap_err();
+            assert!(error.contains("violates PodSecurity"), "{path} without {pointer}: {error}");
+        }
+    }
+    let account = Api::<ServiceAccount>::namespaced(client.clone(), "datadog");
+    account.delete("dca", &DeleteParams::default()).await.unwrap();
 }
 
 async fn refusals_are_named(deployer: &Deployer) {
@@ -207,7 +255,7 @@ async fn a_bundle_comes_and_goes_with_the_files(deployer: &Deployer, client: &ku
     for _ in 0..2 {
         assert_eq!(apply(&walkthrough).await, (true, false));
         assert_eq!(apply(&own_ca).await, (false, false));
-        let patch = serde_json::json!({"apiVersion": "apiregistration.k8s.io/v1",
+        let patch = json!({"apiVersion": "apiregistration.k8s.io/v1",
             "kind": "APIService", "metadata": {"name": name}, "spec": {"caBundle": bundle}});
         let manager = PatchParams::apply("datadog-cluster-agent-ca").force();
         services.patch(name, &manager, &Patch::Apply(patch)).await.unwrap();

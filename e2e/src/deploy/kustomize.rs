@@ -1,4 +1,4 @@
-//! A small, exact part of kustomize: `resources` and strategic-merge `patches`. Whatever else a
+//! A small, exact part of kustomize: `resources`, `components` and strategic-merge `patches`. Whatever else a
 //! kustomization says is an error, so that what the harness applies is what `kubectl apply -k`
 //! would. `e2e/tests/manifests.rs` compares the two.
 
@@ -21,10 +21,11 @@ struct Kustomization {
     /// Not asked for by kustomize, and of one value only where present.
     #[serde(rename = "apiVersion")]
     _api_version: Option<ApiVersion>,
-    #[serde(rename = "kind")]
-    _kind: Option<Kind>,
+    kind: Option<Kind>,
     #[serde(default)]
     resources: Vec<PathBuf>,
+    #[serde(default)]
+    components: Vec<PathBuf>,
     #[serde(default)]
     patches: Vec<PatchEntry>,
 }
@@ -33,11 +34,14 @@ struct Kustomization {
 enum ApiVersion {
     #[serde(rename = "kustomize.config.k8s.io/v1beta1")]
     V1Beta1,
+    #[serde(rename = "kustomize.config.k8s.io/v1alpha1")]
+    V1Alpha1,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 enum Kind {
     Kustomization,
+    Component,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,11 +75,20 @@ pub(super) fn directory(path: &Path) -> Option<&Path> {
 
 /// The objects of the kustomization in `directory`, in the order in which they are named.
 pub(super) fn build(directory: &Path) -> Result<Vec<Object>, ManifestError> {
-    build_below(directory, &mut Vec::new())
+    let mut objects = Vec::new();
+    build_onto(&mut objects, directory, None, &mut Vec::new())?;
+    Ok(objects)
 }
 
+/// Adds the objects of the kustomization in `directory`. What it says about others reaches only its
+/// own, but for a component: that is about everything that was there before it.
 /// `open` holds the directories being built, to notice one that includes itself.
-fn build_below(directory: &Path, open: &mut Vec<PathBuf>) -> Result<Vec<Object>, ManifestError> {
+fn build_onto(
+    before: &mut Vec<Object>,
+    directory: &Path,
+    named_as: Option<Kind>,
+    open: &mut Vec<PathBuf>,
+) -> Result<(), ManifestError> {
     let real = fs::canonicalize(directory)
         .map_err(|source| ManifestError::Read { path: directory.to_path_buf(), source })?;
     if open.contains(&real) {
@@ -87,15 +100,30 @@ fn build_below(directory: &Path, open: &mut Vec<PathBuf>) -> Result<Vec<Object>,
     let file = path.display().to_string();
     let kustomization: Kustomization = yaml::typed(&file, &yaml::read(&path)?)?;
 
+    let kind = kustomization.kind.unwrap_or(Kind::Kustomization);
+    if named_as.is_some_and(|named| named != kind) {
+        return Err(ManifestError::Unsupported {
+            file,
+            what: format!("a {kind:?} as one of the other's list"),
+            remedy: "name a Component under `components`, all else under `resources`".to_owned(),
+        });
+    }
+
     open.push(real);
-    let mut objects = Vec::new();
+    let mut objects = match kind {
+        Kind::Component => std::mem::take(before),
+        Kind::Kustomization => Vec::new(),
+    };
     for resource in &kustomization.resources {
         let resource = directory.join(resource);
         if resource.is_dir() {
-            objects.extend(build_below(&resource, open)?);
+            build_onto(&mut objects, &resource, Some(Kind::Kustomization), open)?;
         } else {
             objects.extend(yaml::objects(&resource)?);
         }
+    }
+    for component in &kustomization.components {
+        build_onto(&mut objects, &directory.join(component), Some(Kind::Component), open)?;
     }
     open.pop();
 
@@ -105,7 +133,8 @@ fn build_below(directory: &Path, open: &mut Vec<PathBuf>) -> Result<Vec<Object>,
             apply(&mut objects, &patch)?;
         }
     }
-    Ok(objects)
+    before.append(&mut objects);
+    Ok(())
 }
 
 /// That no object is described twice.

@@ -2,12 +2,19 @@
 
 use serde_json::{Map, Value};
 
-/// Lists that Kubernetes merges by the `name` of their items: fields tagged
-/// `patchStrategy=merge,patchMergeKey=name` in k8s.io/api/core/v1/types.go.
-const MERGED_BY_NAME: &[&str] = &["containers", "initContainers", "env", "volumes"];
+/// Lists that Kubernetes merges by a key of their items: fields tagged `patchStrategy=merge` in
+/// k8s.io/api/core/v1/types.go, with their `patchMergeKey`.
+const MERGED_BY_KEY: &[(&str, &str)] = &[
+    ("containers", "name"),
+    ("initContainers", "name"),
+    ("env", "name"),
+    ("volumes", "name"),
+    ("volumeMounts", "mountPath"),
+    ("topologySpreadConstraints", "topologyKey"),
+];
 
 /// Lists of objects without a merge key there, which a patch replaces as a whole.
-const REPLACED: &[&str] = &["rules", "subjects", "metrics", "tolerations", "envFrom"];
+const REPLACED: &[&str] = &["rules", "subjects", "metrics", "tolerations", "envFrom", "sources"];
 
 /// Lists of scalars that Kubernetes merges nevertheless.
 const MERGED_SCALARS: &[&str] = &["finalizers"];
@@ -20,7 +27,7 @@ pub(super) struct Unsupported {
 }
 
 /// Kustomize's strategic merge, for the part where the schema is not needed: maps are merged, `null`
-/// deletes, the lists above are merged by name (new items first, as kustomize puts them) and an
+/// deletes, the lists above are merged by their key (new items first, as kustomize puts them) and an
 /// item with `$patch: delete` leaves; lists of scalars are replaced. Every other list would need its
 /// merge key from the schema, and is refused.
 pub(super) fn strategic(
@@ -96,8 +103,8 @@ fn merge_list(
     key: &str,
     at: &str,
 ) -> Result<Vec<Value>, Unsupported> {
-    if MERGED_BY_NAME.contains(&key) {
-        return merge_by_name(present, patch, at);
+    if let Some((_, merge_key)) = MERGED_BY_KEY.iter().find(|(list, _)| *list == key) {
+        return merge_by_key(present, patch, merge_key, at);
     }
     let scalars = patch.iter().all(|it| !it.is_object() && !it.is_array());
     if REPLACED.contains(&key) || scalars && !MERGED_SCALARS.contains(&key) {
@@ -109,25 +116,26 @@ fn merge_list(
     })
 }
 
-fn merge_by_name(
+fn merge_by_key(
     mut present: Vec<Value>,
     patch: &[Value],
+    key: &str,
     at: &str,
 ) -> Result<Vec<Value>, Unsupported> {
     let mut added = Vec::new();
     for item in patch {
-        let (Value::Object(item), Some(name)) = (item, name_of(item)) else {
+        let (Value::Object(item), Some(name)) = (item, key_of(item, key)) else {
             return Err(Unsupported {
-                what: format!("an item of {at} without a name"),
-                remedy: "give it the name of the item to be changed",
+                what: format!("an item of {at} without a {key}"),
+                remedy: "give it that of the item to be changed",
             });
         };
         if item.get("$patch").and_then(Value::as_str) == Some("delete") {
-            present.retain(|it| name_of(it) != Some(name));
+            present.retain(|it| key_of(it, key) != Some(name));
             continue;
         }
         let at = format!("{at}[{name}]");
-        let found = present.iter_mut().find(|it| name_of(it) == Some(name));
+        let found = present.iter_mut().find(|it| key_of(it, key) == Some(name));
         if let Some(Value::Object(found)) = found {
             merge_map(found, item, &at)?;
         } else {
@@ -140,8 +148,8 @@ fn merge_by_name(
     Ok(added)
 }
 
-fn name_of(item: &Value) -> Option<&str> {
-    item.get("name").and_then(Value::as_str)
+fn key_of<'a>(item: &'a Value, key: &str) -> Option<&'a str> {
+    item.get(key).and_then(Value::as_str)
 }
 
 #[cfg(test)]

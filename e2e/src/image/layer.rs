@@ -9,7 +9,7 @@ use tar::{EntryType, Header};
 
 use crate::image::blob::{Blob, sha256};
 
-/// A file or folder of an image.
+/// A file, folder or link of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// From the root of the image, without a slash at its beginning.
@@ -18,17 +18,33 @@ pub(crate) struct Entry {
     pub(crate) mode: u32,
     /// User and group that it belongs to.
     pub(crate) owner: u32,
-    /// The bytes of a file; a folder has none.
-    pub(crate) content: Option<Vec<u8>>,
+    /// What is there.
+    pub(crate) content: Content,
+}
+
+/// What a path of an image leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// These bytes.
+    File(Vec<u8>),
+    /// A folder.
+    Folder,
+    /// Another path, from the folder that the link is in.
+    Link(String),
 }
 
 impl Entry {
     pub(crate) fn file(path: impl Into<String>, mode: u32, content: impl Into<Vec<u8>>) -> Self {
-        Self { path: path.into(), mode, owner: 0, content: Some(content.into()) }
+        Self { path: path.into(), mode, owner: 0, content: Content::File(content.into()) }
     }
 
     pub(crate) fn folder(path: impl Into<String>, mode: u32) -> Self {
-        Self { path: path.into(), mode, owner: 0, content: None }
+        Self { path: path.into(), mode, owner: 0, content: Content::Folder }
+    }
+
+    /// A link has no permissions of its own.
+    pub(crate) fn link(path: impl Into<String>, to: impl Into<String>) -> Self {
+        Self { path: path.into(), mode: 0o777, owner: 0, content: Content::Link(to.into()) }
     }
 }
 
@@ -63,15 +79,18 @@ pub(crate) fn tar(entries: Vec<Entry>, created: u64) -> anyhow::Result<Vec<u8>> 
         header.set_mode(mode);
         header.set_uid(owner.into());
         header.set_gid(owner.into());
-        let (path, kind) = match content {
-            Some(_) => (path, EntryType::Regular),
-            None => (format!("{path}/"), EntryType::Directory),
+        let (path, kind, bytes) = match &content {
+            Content::File(bytes) => (path, EntryType::Regular, bytes.as_slice()),
+            Content::Folder => (format!("{path}/"), EntryType::Directory, [].as_slice()),
+            Content::Link(_) => (path, EntryType::Symlink, [].as_slice()),
         };
         header.set_entry_type(kind);
-        let content = content.unwrap_or_default();
-        header.set_size(content.len() as u64);
-        tar.append_data(&mut header, &path, content.as_slice())
-            .with_context(|| format!("{path} cannot be put into a tar"))?;
+        header.set_size(bytes.len() as u64);
+        let appended = match &content {
+            Content::Link(to) => tar.append_link(&mut header, &path, to),
+            Content::File(_) | Content::Folder => tar.append_data(&mut header, &path, bytes),
+        };
+        appended.with_context(|| format!("{path} cannot be put into a tar"))?;
     }
     Ok(tar.into_inner()?)
 }

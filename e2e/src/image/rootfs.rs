@@ -28,12 +28,15 @@ pub(crate) fn base() -> Vec<Entry> {
     ]
 }
 
-/// The program, and what it was linked from, where scanners of images find it.
+/// The program with its other names, and what it was linked from, where scanners of images find it.
 pub(crate) fn program(product: Product, binary: Vec<u8>, sbom: Vec<u8>) -> Vec<Entry> {
-    vec![
+    let mut entries = vec![
         Entry::file(format!("usr/local/bin/{}", product.program()), 0o755, binary),
         Entry::file(format!("usr/local/share/sbom/{}.cdx.json", product.name()), 0o644, sbom),
-    ]
+    ];
+    let links = product.links().iter();
+    entries.extend(links.map(|&(path, to)| Entry::link(path, to)));
+    entries
 }
 
 /// Mozilla's list, from a crate, so that Cargo.lock pins it.

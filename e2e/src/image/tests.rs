@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, fmt::Write as _, io::Read as _};
+use std::{collections::BTreeMap, fmt::Write as _, io::Read as _, path::Path};
 
 use flate2::read::GzDecoder;
 use jiff::Timestamp;
@@ -72,10 +72,31 @@ fn the_files_of_an_image_are_as_shown() {
             let (mode, owner) = (header.mode().unwrap(), header.uid().unwrap());
             assert_eq!(owner, header.gid().unwrap());
             let path = entry.path().unwrap();
-            writeln!(listed, "{mode:04o} {owner:>5} {}", path.display()).unwrap();
+            let to = header.link_name().unwrap();
+            let to = to.map(|to| format!(" -> {}", to.display())).unwrap_or_default();
+            writeln!(listed, "{mode:04o} {owner:>5} {}{to}", path.display()).unwrap();
         }
     }
     insta::assert_snapshot!(listed);
+}
+
+/// A link to nothing would only be noticed in a pod.
+#[test]
+fn links_lead_to_the_program() {
+    for product in Product::ALL {
+        let program = Path::new("usr/local/bin").join(product.program());
+        for (path, to) in product.links() {
+            let mut place = Path::new(path).parent().unwrap().to_owned();
+            for part in Path::new(to) {
+                if part == ".." {
+                    place.pop();
+                } else {
+                    place.push(part);
+                }
+            }
+            assert_eq!(place, program, "{path}");
+        }
+    }
 }
 
 #[test]

@@ -84,6 +84,7 @@ impl Provider {
         let fields = BTreeMap::from([
             ("metadata.name".to_owned(), format!("{NAME}-0")),
             ("metadata.namespace".to_owned(), NAMESPACE.to_owned()),
+            ("status.podIP".to_owned(), "127.0.0.1".to_owned()),
         ]);
         let mut launch =
             Launch::new(NAME, &cluster.plan.provider).arg("run").env("KUBECONFIG", kubeconfig);
