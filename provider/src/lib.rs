@@ -23,6 +23,7 @@ pub mod datadog;
 pub mod poll;
 
 pub mod sample;
+pub mod scrub;
 pub mod sorted;
 pub mod store;
 
