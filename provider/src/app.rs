@@ -8,8 +8,9 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    agent::config::{Origin, Setting, Settings},
     api::{self, health::Readiness, review},
-    args::{self, Args, Command, Run},
+    args::{self, Run},
     datadog::{Client, batch::Limits},
     demand,
     metrics::Metrics,
@@ -23,16 +24,17 @@ use crate::{
 
 mod serving;
 
-/// Runs the command of `args` to its end.
-pub async fn run(args: Args) -> anyhow::Result<()> {
-    match args.command {
-        Command::Run(run) => {
-            let telemetry = telemetry::start(&run.log)?;
-            let ended = start(*run).await;
-            telemetry.finish().await;
-            ended
+/// Runs the provider with `args`, which `settings` describe, to its end.
+pub async fn run(args: Run, settings: Settings) -> anyhow::Result<()> {
+    let telemetry = telemetry::start(&args.log)?;
+    for Setting { name, value, origin, .. } in &settings.shown {
+        if *origin != Origin::Default {
+            tracing::debug!(name, value, ?origin, "setting");
         }
     }
+    let ended = start(args).await;
+    telemetry.finish().await;
+    ended
 }
 
 async fn start(args: Run) -> anyhow::Result<()> {
@@ -194,7 +196,8 @@ pub fn one_line(error: &anyhow::Error) -> String {
     line
 }
 
-async fn kube_config(args: &Run) -> anyhow::Result<kube::Config> {
+/// The way to kube-apiserver that `args` lead to; nobody is asked.
+pub(crate) async fn kube_config(args: &Run) -> anyhow::Result<kube::Config> {
     let Some(file) = &args.kubeconfig else {
         return kube::Config::infer().await.context(
             "no way to reach kube-apiserver: run in a cluster, or give --kubeconfig FILE",

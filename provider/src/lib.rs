@@ -35,7 +35,9 @@ pub mod serve;
 
 pub mod write;
 
+pub mod agent;
 pub mod app;
+pub mod cli;
 pub mod fuzz;
 pub mod metrics;
 mod patience;

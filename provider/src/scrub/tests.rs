@@ -64,6 +64,7 @@ fn what_tells_no_secret_stays() {
         "DD_CLUSTER_AGENT_TOKEN_NAME=datadogtoken",
         "secretName: datadogtoken",
         "api_key: null",
+        "DD_API_KEY=(32 characters, sha256 3ba3f5f4)",
         "sum:nginx.net.request_per_s{kube_container_name:nginx}.rollup(30)",
         "external_metrics_token_reviews_total{result=\"ok\"} 3",
         "user@example.com of https://host/a@b",

@@ -63,7 +63,7 @@ fn named(text: &str) -> String {
         if let Some(value) = value {
             clean.push_str(&after[..after.len() - value.len()]);
             let length = length(value, after[..after.len() - value.len()].chars().next_back());
-            if length > 0 && !is_void(&value[..length]) {
+            if length > 0 && !is_void(&value[..length]) && !is_description(value) {
                 clean.push_str(MASK);
                 rest = &value[length..];
             } else {
@@ -110,6 +110,13 @@ fn length(text: &str, before: Option<char>) -> usize {
         return word + 1 + length(&text[word + 1..], None);
     }
     word
+}
+
+/// What [`crate::scrub::describe`] says of a secret.
+fn is_description(text: &str) -> bool {
+    text.strip_prefix('(').is_some_and(|text| {
+        text.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with(" characters")
+    })
 }
 
 fn is_void(value: &str) -> bool {
