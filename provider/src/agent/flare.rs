@@ -171,4 +171,4 @@ fn failed(error: &dyn std::fmt::Display) -> Response {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

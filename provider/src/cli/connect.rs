@@ -190,4 +190,4 @@ async fn own_cluster(args: &Connect) -> Option<token::Cluster> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -8,7 +8,9 @@ use crate::{
 
 fn datadog(arguments: &[&str]) -> Datadog {
     let arguments = ["datadog-cluster-agent", "run"].iter().chain(arguments);
-    let Command::Run(run) = Args::try_parse_from(arguments).unwrap().command;
+    let Command::Run(run) = Args::try_parse_from(arguments).unwrap().command else {
+        panic!("not run");
+    };
     run.datadog
 }
 
