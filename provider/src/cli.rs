@@ -51,9 +51,7 @@ pub async fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 /// The command, and the settings that it has.
-fn parse(
-    arguments: impl IntoIterator<Item = OsString>,
-) -> Result<(Args, Settings), clap::Error> {
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Args, Settings), clap::Error> {
     let mut command = Args::command();
     let matches = command.try_get_matches_from_mut(named(arguments))?;
     let args = Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;

@@ -97,10 +97,7 @@ impl Settings {
     }
 
     /// What takes their secrets out of a text, those in files and in `environment` included.
-    pub fn scrubber(
-        &self,
-        environment: impl IntoIterator<Item = (String, String)>,
-    ) -> Scrubber {
+    pub fn scrubber(&self, environment: impl IntoIterator<Item = (String, String)>) -> Scrubber {
         let files = self.files.iter().filter_map(|path| {
             use std::io::Read;
             let mut text = String::new();

@@ -109,11 +109,7 @@ fn map(facts: &Facts) -> String {
 }
 
 /// The files, scrubbed, sorted and packed.
-pub fn zip(
-    mut files: Vec<File>,
-    scrubber: &Scrubber,
-    now: Timestamp,
-) -> Result<Vec<u8>, ZipError> {
+pub fn zip(mut files: Vec<File>, scrubber: &Scrubber, now: Timestamp) -> Result<Vec<u8>, ZipError> {
     files.sort_by_key(|file| file.name);
     let at = now.to_zoned(TimeZone::UTC).datetime();
     let part = |value: i8| u8::try_from(value).unwrap_or_default();

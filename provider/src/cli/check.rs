@@ -71,7 +71,11 @@ pub(super) async fn all(args: &CheckConfig) -> Vec<Finding> {
             for endpoint in endpoints {
                 findings.push(match args.online {
                     true => ask(run, endpoint).await,
-                    false => Finding::ok(format!("Datadog endpoint {}, from {}", origin(&endpoint), endpoint.setting)),
+                    false => Finding::ok(format!(
+                        "Datadog endpoint {}, from {}",
+                        origin(&endpoint),
+                        endpoint.setting
+                    )),
                 });
             }
         }
@@ -154,18 +158,21 @@ fn times(run: &Run) -> Vec<Finding> {
     if age < buckets {
         findings.push(Finding::warning(format!(
             "max age {} is shorter than three rollups: {} count",
-            show(age), show(buckets)
+            show(age),
+            show(buckets)
         )));
     }
     if settings.max_time_window < settings.bucket_size {
         findings.push(Finding::warning(format!(
             "bucket size {} is longer than the max time window {}, which counts",
-            show(settings.bucket_size), show(settings.max_time_window)
+            show(settings.bucket_size),
+            show(settings.max_time_window)
         )));
     }
     if !(1..=35).contains(&settings.chunk_size) {
         let used = settings.chunk_size.clamp(1, 35);
-        let text = format!("chunk size {} is not within 1 to 35, {used} counts", settings.chunk_size);
+        let text =
+            format!("chunk size {} is not within 1 to 35, {used} counts", settings.chunk_size);
         findings.push(Finding::warning(text));
     }
     if findings.is_empty() {

@@ -185,7 +185,10 @@ fn bullet(out: &mut String, metric: &Metric, paint: Paint) -> fmt::Result {
     };
     writeln!(out, "  * {} pod autoscaler: {}/{}", first.kind, first.namespace, first.name)?;
     for Autoscaler { kind, namespace, name } in others {
-        writeln!(out, "    also {kind} pod autoscaler: {namespace}/{name} (younger: the options of the one above hold)")?;
+        writeln!(
+            out,
+            "    also {kind} pod autoscaler: {namespace}/{name} (younger: the options of the one above hold)"
+        )?;
     }
     details(out, metric, paint)
 }
@@ -193,8 +196,7 @@ fn bullet(out: &mut String, metric: &Metric, paint: Paint) -> fmt::Result {
 fn details(out: &mut String, metric: &Metric, paint: Paint) -> fmt::Result {
     writeln!(out, "    Metric name: {}", metric.name)?;
     // What no label can say is said by the selector.
-    let plain: Vec<_> =
-        metric.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let plain: Vec<_> = metric.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     if !metric.labels.is_empty() {
         writeln!(out, "    Labels:")?;
         for (key, value) in &metric.labels {

@@ -18,13 +18,18 @@ fn called_as_env_it_is_env() {
 
 #[test]
 fn settings_say_where_they_come_from() {
-    let arguments = ["datadog-cluster-agent", "run", "--api-key=0123456789abcdef0123456789abcdef",
-        "--site=datadoghq.eu", "--endpoint=https://user:canary@proxy.example/x"];
+    let arguments = [
+        "datadog-cluster-agent",
+        "run",
+        "--api-key=0123456789abcdef0123456789abcdef",
+        "--site=datadoghq.eu",
+        "--endpoint=https://user:canary@proxy.example/x",
+    ];
     let (_, settings) = parse(os(&arguments)).unwrap();
     let get = |name: &str| settings.shown.iter().find(|setting| setting.name == name).unwrap();
     assert_eq!(get("site").value.as_deref(), Some("datadoghq.eu"));
     assert_eq!(get("site").origin, config::Origin::Flag);
-    assert_eq!(get("api-key").value.as_deref(), Some("(32 characters, sha256 05fdf933)"));
+    assert_eq!(get("api-key").value.as_deref(), Some("(32 characters, sha256 3eb1bd43)"));
     assert_eq!(get("endpoint").value.as_deref(), Some("https://********@proxy.example/x"));
     assert_eq!(get("rollup").origin, config::Origin::Default);
     assert_eq!(get("rollup").value.as_deref(), Some("30"));
@@ -50,10 +55,8 @@ fn settings_are_a_line_each() {
 
 #[test]
 fn health_is_pass_or_fail() {
-    let mut health = Health {
-        healthy: vec!["ping".to_owned(), "shutdown".to_owned()],
-        unhealthy: Vec::new(),
-    };
+    let mut health =
+        Health { healthy: vec!["ping".to_owned(), "shutdown".to_owned()], unhealthy: Vec::new() };
     insta::assert_snapshot!(forms::health(&health, Paint::Plain), @r"
     Agent health: PASS
     === 2 healthy components ===

@@ -33,8 +33,7 @@ fn cluster(hpa: &HorizontalPodAutoscaler) -> Client {
     let list = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscalerList",
         "metadata": {}, "items": [hpa]});
     let answer = async move || Json(list);
-    let router = Router::new()
-        .route("/apis/autoscaling/v2/horizontalpodautoscalers", get(answer));
+    let router = Router::new().route("/apis/autoscaling/v2/horizontalpodautoscalers", get(answer));
     let service = tower::service_fn(move |request: Request<kube::client::Body>| {
         router.clone().oneshot(request.map(Body::new))
     });
@@ -174,7 +173,9 @@ async fn no_file_of_a_flare_has_a_secret() {
     let mut entry = crate::testing::entry("avg:canary-of-a-file{*}");
     entry.last = Some((
         Timestamp::UNIX_EPOCH,
-        crate::store::Outcome::Failed(Arc::new(crate::testing::rejected(&format!("no {KNOWN}, {key}")))),
+        crate::store::Outcome::Failed(Arc::new(crate::testing::rejected(&format!(
+            "no {KNOWN}, {key}"
+        )))),
     ));
     *snapshot.at_mut(0).unwrap() = entry;
     let facts = facts(&arguments, snapshot, said, annotation);
@@ -186,7 +187,15 @@ async fn no_file_of_a_flare_has_a_secret() {
         let (_, text) = files.iter().find(|(name, _)| name == wanted).unwrap();
         text.contains(scrub::MASK)
     };
-    for name in ["config.json", "hpas.yaml", "logs/datadog-cluster-agent.log", "metamap.log", "status.json", "status.log", "custom-metrics-provider.log"] {
+    for name in [
+        "config.json",
+        "hpas.yaml",
+        "logs/datadog-cluster-agent.log",
+        "metamap.log",
+        "status.json",
+        "status.log",
+        "custom-metrics-provider.log",
+    ] {
         assert!(hidden(name), "{name}");
     }
     // The other answers of the port say no more of the keys.

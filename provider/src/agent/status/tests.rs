@@ -41,7 +41,12 @@ pub(crate) fn snapshot() -> Snapshot {
     let mut builder = Builder::new(Aggregator::Sum);
     let (nginx, redis) = (hpa("default", "nginxext"), hpa("default", "redis"));
     let wpa = demand::Autoscaler { kind: Kind::Wpa, ..hpa("shop", "cart") };
-    claim(&mut builder, "nginx.net.request_per_s", labels(&[("app", "puppet"), ("env", "demo")]), &nginx);
+    claim(
+        &mut builder,
+        "nginx.net.request_per_s",
+        labels(&[("app", "puppet"), ("env", "demo")]),
+        &nginx,
+    );
     claim(&mut builder, "docker.mem.limit", labels(&[("dcos_version", "1.9.4")]), &nginx);
     claim(&mut builder, "redis.key", labels(&[("cluster", "eks")]), &redis);
     let exists = Requirement { key: "queue".to_owned(), operator: Operator::Exists };
@@ -50,13 +55,16 @@ pub(crate) fn snapshot() -> Snapshot {
     let key = MetricKey::new("default", "web.errors", Selector::default());
     let overrides = Overrides { aggregator: Some(Aggregator::Max), ..Overrides::default() };
     let younger = demand::Autoscaler { created: None, ..hpa("default", "zebra") };
-    builder.claim(key, Claim {
-        name: "web.errors".to_owned(),
-        source: Source::Selector,
-        overrides,
-        average_value: false,
-        by: younger,
-    });
+    builder.claim(
+        key,
+        Claim {
+            name: "web.errors".to_owned(),
+            source: Source::Selector,
+            overrides,
+            average_value: false,
+            by: younger,
+        },
+    );
     let demand = Arc::new(builder.build());
     let entries: Vec<_> = demand.iter().map(|(key, _)| Arc::new(known(&key.metric))).collect();
     Snapshot::new(demand, &entries)
@@ -111,7 +119,10 @@ pub(crate) fn sources() -> Sources {
             EndpointStatus {
                 url: "https://api.datadoghq.com".into(),
                 last_success: Some(at(NOW - 60)),
-                last_failure: Some((at(NOW - 5), "Datadog's rate limit is used up (HTTP 429)".into())),
+                last_failure: Some((
+                    at(NOW - 5),
+                    "Datadog's rate limit is used up (HTTP 429)".into(),
+                )),
                 skipped_until: Some(at(NOW + 25)),
             },
             EndpointStatus {

@@ -89,10 +89,10 @@ fn further_endpoints_come_after_the_main_one_and_stay_out_of_debug_output() {
 #[test]
 fn a_password_in_a_bad_url_is_not_shown() {
     let keys = ["--api-key=a", "--app-key=b"];
-    let shown = error(&[keys[0], keys[1], "--endpoint=user:canary@host"]);
-    insta::assert_snapshot!(shown, @"");
+    let shown = error(&[keys[0], keys[1], "--endpoint=https//user:canary@host"]);
+    insta::assert_snapshot!(shown, @r#"Datadog endpoint "********@host" is no URL (relative URL without a base), give one such as https://api.datadoghq.com"#);
     let client = datadog(&[keys[0], keys[1], "--endpoint=ftp://user:canary@host"]);
     let endpoints = client.endpoints().unwrap();
     let shown = Client::of(endpoints, Duration::from_secs(1)).unwrap_err().to_string();
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @"Datadog endpoint ftp://********@host (DD_EXTERNAL_METRICS_PROVIDER_ENDPOINT) cannot be used, give a URL such as https://api.datadoghq.com");
 }

@@ -56,7 +56,9 @@ pub enum Error {
         status: u16,
     },
     /// 404.
-    #[error("the agent at {place} does not know {path}: it is of another version, or that part of it is off")]
+    #[error(
+        "the agent at {place} does not know {path}: it is of another version, or that part of it is off"
+    )]
     Unknown {
         /// Where.
         place: String,
@@ -76,7 +78,9 @@ pub enum Error {
         words: String,
     },
     /// An answer of another version.
-    #[error("the answer of {place} to {path} cannot be read ({reason}): use the command of the agent's own version")]
+    #[error(
+        "the answer of {place} to {path} cannot be read ({reason}): use the command of the agent's own version"
+    )]
     Unreadable {
         /// Where.
         place: String,

@@ -22,9 +22,8 @@ pub(super) async fn wanted(args: &Connect) -> Result<Option<Cluster>, Error> {
     if [context, namespace, pod].iter().all(|it| it.is_none()) && kubeconfig.is_none() {
         return Ok(None);
     }
-    let unusable = |error: &dyn std::error::Error| {
-        Error::Kubeconfig(super::first_line(&error.to_string()))
-    };
+    let unusable =
+        |error: &dyn std::error::Error| Error::Kubeconfig(super::first_line(&error.to_string()));
     let read = kubeconfig.as_ref().map_or_else(Kubeconfig::read, Kubeconfig::read_from);
     let options = KubeConfigOptions { context: context.clone(), ..Default::default() };
     let config = match read {
@@ -80,7 +79,8 @@ async fn find(args: &Connect, cluster: &Cluster) -> Result<String, Error> {
     let labels = service.and_then(|service| service.spec?.selector).ok_or_else(no_pod)?;
     let labels: Vec<_> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let found = pods.list(&ListParams::default().labels(&labels.join(","))).await;
-    let found = found.map_err(|error| Error::of_kube(&error, "read pods (list pods)", namespace))?;
+    let found =
+        found.map_err(|error| Error::of_kube(&error, "read pods (list pods)", namespace))?;
     let ready = found.items.into_iter().find(is_ready);
     ready.and_then(|pod| pod.metadata.name).ok_or_else(no_pod)
 }

@@ -67,7 +67,9 @@ pub mod token {
     #[derive(Debug, thiserror::Error)]
     pub enum Error {
         /// It is too short.
-        #[error("the cluster agent's token in {place} has {length} characters, at least 32 are needed")]
+        #[error(
+            "the cluster agent's token in {place} has {length} characters, at least 32 are needed"
+        )]
         TooShort {
             /// Where.
             place: Source,

@@ -88,7 +88,7 @@ async fn a_token_that_differs_is_said_with_its_fingerprint_alone() {
     let mut agent = agent(address, tls).await.unwrap();
     let error = agent.ask(Method::GET, "/status").await.unwrap_err().to_string();
     let error = error.replace(&address.to_string(), "ADDRESS");
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"the agent at ADDRESS refuses the token of DD_CLUSTER_AGENT_AUTH_TOKEN (64 characters, sha256 a8ae6e6e) (HTTP 403): compare it with the fingerprint that `env` shows in its pod");
     stop.cancel();
 }
 
@@ -100,23 +100,23 @@ async fn a_server_that_does_not_know_the_token_gets_nothing() {
     let error = agent(address, other).await.unwrap_err();
     assert!(matches!(error, Error::Unverified { .. }), "{error}");
     let error = error.to_string().replace(&address.to_string(), "ADDRESS");
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"what listens at ADDRESS does not know the token of DD_CLUSTER_AGENT_AUTH_TOKEN (64 characters, sha256 a8ae6e6e) (invalid peer certificate: BadSignature): give the token that the agent there has, or its right port; `env` in its pod shows the fingerprint");
     stop.cancel();
 }
 
 #[tokio::test]
 async fn what_is_no_address_and_where_nobody_listens_is_said() {
     let error = Agent::connect(&args(&["--address=nowhere"])).await.unwrap_err().to_string();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @r#"--address "nowhere" is no HOST:PORT, write one such as 10.0.0.7:5005"#);
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = Agent::connect(&args(&["--address", &free.to_string()])).await.unwrap_err();
     let error = error.to_string().replace(&free.to_string(), "ADDRESS");
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"no agent at ADDRESS (Connection refused (os error 111)): start it there, correct DD_CLUSTER_AGENT_CMD_PORT, or reach another by --address HOST:PORT or -n NAMESPACE");
 }
 
 #[test]
 fn a_missing_right_is_named() {
     let status = kube::core::Status::failure("no", "Forbidden").with_code(403).boxed();
     let error = Error::of_kube(&kube::Error::Api(status), "read pods (list pods)", "default");
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"kube-apiserver does not let you read pods (list pods) in namespace default: ask for that right, or use kubectl exec");
 }
