@@ -68,12 +68,12 @@ pub struct Connect {
 /// What is asked of the agent, and in which form it is shown.
 #[derive(Debug, ClapArgs)]
 pub struct Ask {
-    /// How to reach it.
-    #[command(flatten)]
-    pub connect: Connect,
     /// Print JSON
     #[arg(short, long)]
     pub json: bool,
+    /// How to reach it.
+    #[command(flatten)]
+    pub connect: Connect,
 }
 
 /// `metamap`.
