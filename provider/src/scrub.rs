@@ -81,7 +81,7 @@ pub fn describe(secret: &str) -> String {
     let length = secret.chars().count();
     let mut text = format!("({length} characters");
     if length >= GUESSABLE {
-        text.push_str(", sha256 ");
+        text.push_str(", fingerprint ");
         for byte in Sha256::digest(secret.as_bytes()).iter().take(4) {
             // Writing to a String cannot fail.
             _ = write!(text, "{byte:02x}");

@@ -50,8 +50,8 @@ fn env_shows_no_key_also_when_called_by_a_link() {
         ("NOTE", "the key is 0123456789abcdef0123456789abcdef"),
     ];
     let expected = "\
-        DD_API_KEY=(32 characters, sha256 3eb1bd43)\n\
-        DD_CLUSTER_AGENT_AUTH_TOKEN=(32 characters, sha256 3eb1bd43)\n\
+        DD_API_KEY=(32 characters, fingerprint 3eb1bd43)\n\
+        DD_CLUSTER_AGENT_AUTH_TOKEN=(32 characters, fingerprint 3eb1bd43)\n\
         DD_SITE=datadoghq.eu\n\
         NOTE=the key is ********\n";
     assert_eq!(said(&["env"], &variables), expected);
@@ -140,7 +140,7 @@ fn config_is_to_be_had_without_an_agent() {
         line.unwrap().split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(line("DD_SITE"), "environment datadoghq.eu");
-    assert_eq!(line("DD_API_KEY"), "environment (32 characters, sha256 3eb1bd43)");
+    assert_eq!(line("DD_API_KEY"), "environment (32 characters, fingerprint 3eb1bd43)");
     assert_eq!(line("DD_EXTERNAL_METRICS_PROVIDER_ROLLUP"), "default 30");
     assert_eq!(line("DD_CLUSTER_NAME"), "default (not set)");
 }

@@ -13,20 +13,38 @@ use crate::args::Run;
 #[command(next_help_heading = "Agent")]
 pub struct Connect {
     /// Address of the agent's port [default: 127.0.0.1 and the port below]
-    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["kubeconfig", "context", "namespace", "pod"])]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        conflicts_with_all = ["kubeconfig", "context", "namespace", "pod"]
+    )]
     pub address: Option<String>,
     /// The agent's port
-    #[arg(long, env = "DD_CLUSTER_AGENT_CMD_PORT", default_value_t = 5005, value_name = "PORT")]
+    #[arg(
+        long = "cluster-agent-cmd-port",
+        env = "DD_CLUSTER_AGENT_CMD_PORT",
+        default_value_t = 5005,
+        value_name = "PORT"
+    )]
     pub cmd_port: u16,
     /// The token that the agent has
-    #[arg(long, env = "DD_CLUSTER_AGENT_AUTH_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    #[arg(
+        long = "cluster-agent-auth-token",
+        env = "DD_CLUSTER_AGENT_AUTH_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
     pub auth_token: Option<SecretString>,
     /// File with the token [default: the one that Datadog's agents have, where it is there]
-    #[arg(long, env = "DD_CLUSTER_AGENT_AUTH_TOKEN_FILE", value_name = "FILE")]
+    #[arg(
+        long = "cluster-agent-auth-token-file",
+        env = "DD_CLUSTER_AGENT_AUTH_TOKEN_FILE",
+        value_name = "FILE"
+    )]
     pub auth_token_file: Option<PathBuf>,
     /// Secret with the token, where neither the one nor the other is there
     #[arg(
-        long,
+        long = "cluster-agent-token-name",
         env = "DD_CLUSTER_AGENT_TOKEN_NAME",
         default_value = "datadogtoken",
         value_name = "NAME"

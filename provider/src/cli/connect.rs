@@ -57,7 +57,7 @@ impl Agent {
     pub async fn connect(args: &Connect) -> Result<Self, Error> {
         let config = token::Config {
             value: args.auth_token.clone(),
-            file: args.auth_token_file.clone(),
+            file: args.auth_token_file.clone().filter(|file| !file.as_os_str().is_empty()),
             secret: args.token_name.clone(),
         };
         if let Some(cluster) = forward::wanted(args).await? {

@@ -29,7 +29,7 @@ fn settings_say_where_they_come_from() {
     let get = |name: &str| settings.shown.iter().find(|setting| setting.name == name).unwrap();
     assert_eq!(get("site").value.as_deref(), Some("datadoghq.eu"));
     assert_eq!(get("site").origin, config::Origin::Flag);
-    assert_eq!(get("api-key").value.as_deref(), Some("(32 characters, sha256 3eb1bd43)"));
+    assert_eq!(get("api-key").value.as_deref(), Some("(32 characters, fingerprint 3eb1bd43)"));
     assert_eq!(get("endpoint").value.as_deref(), Some("https://********@proxy.example/x"));
     assert_eq!(get("rollup").origin, config::Origin::Default);
     assert_eq!(get("rollup").value.as_deref(), Some("30"));

@@ -64,7 +64,7 @@ fn what_tells_no_secret_stays() {
         "DD_CLUSTER_AGENT_TOKEN_NAME=datadogtoken",
         "secretName: datadogtoken",
         "api_key: null",
-        "DD_API_KEY=(32 characters, sha256 3ba3f5f4)",
+        "DD_API_KEY=(32 characters, fingerprint 3ba3f5f4)",
         "sum:nginx.net.request_per_s{kube_container_name:nginx}.rollup(30)",
         "external_metrics_token_reviews_total{result=\"ok\"} 3",
         "user@example.com of https://host/a@b",
@@ -86,7 +86,7 @@ fn a_url_is_shown_without_its_user() {
 #[test]
 fn a_secret_is_described_so_that_two_can_be_compared() {
     assert_eq!(describe("hunter2"), "(7 characters)");
-    assert_eq!(describe(&"a".repeat(32)), "(32 characters, sha256 3ba3f5f4)");
+    assert_eq!(describe(&"a".repeat(32)), "(32 characters, fingerprint 3ba3f5f4)");
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn an_environment_is_sorted_and_its_secrets_are_described() {
     let shown: Vec<_> = shown.iter().map(|(name, value)| format!("{name}={value}")).collect();
     insta::assert_snapshot!(shown.join("\n"), @r"
     DD_API_KEY=
-    DD_APP_KEY=(40 characters, sha256 deb87fab)
+    DD_APP_KEY=(40 characters, fingerprint deb87fab)
     DD_EXTERNAL_METRICS_PROVIDER_ENDPOINTS=(4 characters)
     HTTPS_PROXY=http://********@proxy:3128
     PATH=/bin

@@ -29,7 +29,7 @@ pub enum Error {
     Identity(String),
     /// Somebody listens there, who does not know the token.
     #[error(
-        "what listens at {place} does not know the token of {place_of_token} {token} ({reason}): give the token that the agent there has, or its right port; `env` in its pod shows the fingerprint"
+        "what listens at {place} does not know the token of {place_of_token}, {token} ({reason}): give the token that the agent there has, or its right port; `env` in its pod shows the fingerprint"
     )]
     Unverified {
         /// Where.
@@ -43,7 +43,7 @@ pub enum Error {
     },
     /// The agent refuses the token.
     #[error(
-        "the agent at {place} refuses the token of {place_of_token} {token} (HTTP {status}): compare it with the fingerprint that `env` shows in its pod"
+        "the agent at {place} refuses the token of {place_of_token}, {token} (HTTP {status}): compare it with the fingerprint that `env` shows in its pod"
     )]
     Refused {
         /// Where.

@@ -91,3 +91,6 @@ fn is_ready(pod: &Pod) -> bool {
         conditions.iter().any(|it| it.type_ == "Ready" && it.status == "True")
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,7 +33,8 @@ pub mod token {
 
     impl fmt::Display for Token {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(&crate::scrub::describe(self.expose()))
+            let text = crate::scrub::describe(self.expose());
+            f.write_str(text.trim_matches(['(', ')']))
         }
     }
 
