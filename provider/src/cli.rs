@@ -100,10 +100,8 @@ async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
             show(args.json, &VERSION, |version| format!("{NAME} {}\n", version.version))
         }
         Command::Config(args) => {
-            let settings = match args.local {
-                true => local()?.shown,
-                false => get(&args.ask, "/config").await?,
-            };
+            let settings =
+                if args.local { local()?.shown } else { get(&args.ask, "/config").await? };
             show(args.ask.json, &settings, |settings| forms::config(settings))
         }
         Command::Env(args) => {
@@ -143,10 +141,7 @@ fn show<T: Serialize>(
     value: &T,
     text: impl FnOnce(&T) -> String,
 ) -> anyhow::Result<ExitCode> {
-    let text = match json {
-        true => serde_json::to_string_pretty(value)? + "\n",
-        false => text(value),
-    };
+    let text = if json { serde_json::to_string_pretty(value)? + "\n" } else { text(value) };
     print(text.as_bytes())
 }
 

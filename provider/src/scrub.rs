@@ -125,10 +125,8 @@ pub fn environment(
     let mut shown: Vec<_> = variables
         .into_iter()
         .map(|(name, value)| {
-            let value = match value.is_empty() || !is_secret(&name) {
-                true => scrubber.scrub(&value),
-                false => describe(&value),
-            };
+            let is_shown = value.is_empty() || !is_secret(&name);
+            let value = if is_shown { scrubber.scrub(&value) } else { describe(&value) };
             (name, value)
         })
         .collect();

@@ -77,12 +77,12 @@ impl Settings {
                 settings.files.extend(value.as_deref().map(PathBuf::from));
             }
             let shown = value.filter(|value| !value.is_empty());
-            let shown = shown.map(|value| match is_secret {
-                true => scrub::describe(&value),
-                false => {
-                    plain.push(settings.shown.len());
-                    value
+            let shown = shown.map(|value| {
+                if is_secret {
+                    return scrub::describe(&value);
                 }
+                plain.push(settings.shown.len());
+                value
             });
             settings.shown.push(Setting { name: name.to_owned(), variable, value: shown, origin });
         }

@@ -48,7 +48,7 @@ impl Finding {
         Self { level: Level::Warning, text: text.into() }
     }
 
-    fn error(text: impl ToString) -> Self {
+    fn error(text: &impl ToString) -> Self {
         Self { level: Level::Error, text: text.to_string() }
     }
 }
@@ -69,13 +69,11 @@ pub(super) async fn all(args: &CheckConfig) -> Vec<Finding> {
         Err(finding) => findings.push(finding),
         Ok(endpoints) => {
             for endpoint in endpoints {
-                findings.push(match args.online {
-                    true => ask(run, endpoint).await,
-                    false => Finding::ok(format!(
-                        "Datadog endpoint {}, from {}",
-                        origin(&endpoint),
-                        endpoint.setting
-                    )),
+                findings.push(if args.online {
+                    ask(run, endpoint).await
+                } else {
+                    let (origin, setting) = (origin(&endpoint), &endpoint.setting);
+                    Finding::ok(format!("Datadog endpoint {origin}, from {setting}"))
                 });
             }
         }
@@ -105,7 +103,7 @@ fn log(run: &Run) -> Finding {
     let level = &run.log.log_level;
     match telemetry::filter(level) {
         Ok(_) => Finding::ok(format!("log level {level}")),
-        Err(error) => Finding::error(error),
+        Err(error) => Finding::error(&error),
     }
 }
 
@@ -118,7 +116,7 @@ fn serving(run: &Run) -> Finding {
                 files.certificate.display(),
                 pair.not_after
             )),
-            Err(error) => Finding::error(error),
+            Err(error) => Finding::error(&error),
         },
         Source::OwnCa { secret, .. } => {
             Finding::ok(format!("port {port} with a certificate of the own CA in Secret {secret}"))
@@ -136,7 +134,7 @@ fn token() -> Finding {
     match length {
         0 => Finding::ok(format!("{VARIABLE} is not set: the token is in a file or a Secret")),
         TOKEN.. => Finding::ok(format!("{VARIABLE} has {length} characters")),
-        _ => Finding::error(format!(
+        _ => Finding::error(&format!(
             "{VARIABLE} has {length} characters, at least {TOKEN} are needed: `openssl rand -hex 32` makes one"
         )),
     }
@@ -190,14 +188,15 @@ async fn cluster(run: &Run) -> Finding {
             crate::scrub::url(&config.cluster_url.to_string()),
             config.default_namespace
         )),
-        Err(error) => Finding::error(app::one_line(&error)),
+        Err(error) => Finding::error(&app::one_line(&error)),
     }
 }
 
 /// Endpoints and keys that a client can be made of.
 fn endpoints(run: &Run) -> Result<Vec<Endpoint>, Finding> {
-    let endpoints = run.datadog.endpoints().map_err(Finding::error)?;
-    Client::of(endpoints.clone(), run.datadog.query_timeout).map_err(Finding::error)?;
+    let endpoints = run.datadog.endpoints().map_err(|error| Finding::error(&error))?;
+    Client::of(endpoints.clone(), run.datadog.query_timeout)
+        .map_err(|error| Finding::error(&error))?;
     Ok(endpoints)
 }
 
@@ -211,12 +210,12 @@ async fn ask(run: &Run, endpoint: Endpoint) -> Finding {
     let keys = endpoint.keys.current();
     let client = match Client::of(vec![endpoint], run.datadog.query_timeout) {
         Ok(client) => client,
-        Err(error) => return Finding::error(error),
+        Err(error) => return Finding::error(&error),
     };
     let query = Query::new("avg:system.cpu.user{*}.rollup(30)");
     let window = Duration::from_secs(300);
     match client.ask(&[query], Timestamp::now(), window).await.result {
-        Err(error) if !error.is_about_a_query() => Finding::error(error),
+        Err(error) if !error.is_about_a_query() => Finding::error(&error),
         _ => Finding::ok(format!(
             "Datadog takes the keys at {origin}, from {setting}: API key {}, application key {}",
             crate::scrub::describe(keys.api.expose_secret()),

@@ -58,7 +58,8 @@ pub(super) struct Environment(pub(super) Vec<(String, String)>);
 impl Environment {
     /// As `env` prints it.
     pub(super) fn text(&self) -> String {
-        self.0.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
+        let lines = self.0.iter().map(|(name, value)| format!("{name}={value}"));
+        lines.fold(String::new(), |text, line| text + &line + "\n")
     }
 }
 

@@ -19,9 +19,10 @@ impl Paint {
     pub fn of_stdout() -> Self {
         let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let dumb = variable("TERM").is_none_or(|term| term == "dumb");
-        match std::io::stdout().is_terminal() && !dumb && variable("NO_COLOR").is_none() {
-            true => Self::Colour,
-            false => Self::Plain,
+        if std::io::stdout().is_terminal() && !dumb && variable("NO_COLOR").is_none() {
+            Self::Colour
+        } else {
+            Self::Plain
         }
     }
 

@@ -1,6 +1,6 @@
 //! The HPAs of the cluster with their conditions, as kube-apiserver has them.
 
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::{Api, Client, api::ListParams};
@@ -51,7 +51,8 @@ pub(super) fn documents(hpas: &[HorizontalPodAutoscaler]) -> String {
         match serde_saphyr::to_string(&hpa) {
             Ok(yaml) => text.push_str(&yaml),
             Err(error) => {
-                text.push_str(&format!("# {:?} cannot be written: {error}\n", hpa.metadata.name));
+                // Writing to a String cannot fail.
+                _ = writeln!(text, "# {:?} cannot be written: {error}", hpa.metadata.name);
             }
         }
     }

@@ -30,9 +30,10 @@ fn serve(token: &'static str, stop: &CancellationToken) -> (SocketAddr, Arc<Clie
     roots.add(certificate).unwrap();
     let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     let check = move |request: HttpRequest, next: middleware::Next| async move {
-        match request.headers()[header::AUTHORIZATION] == format!("Bearer {token}") {
-            true => next.run(request).await,
-            false => StatusCode::FORBIDDEN.into_response(),
+        if request.headers()[header::AUTHORIZATION] == format!("Bearer {token}") {
+            next.run(request).await
+        } else {
+            StatusCode::FORBIDDEN.into_response()
         }
     };
     let facts = facts(&[], snapshot(), "INFO it runs\n", "a note");
