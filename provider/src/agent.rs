@@ -5,7 +5,10 @@
 //!         └─▶ auth: who may ask ─▶ routes ◀─ service_map ◀─ watches (slices, nodes, namespaces)
 //! ```
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    sync::Arc,
+};
 
 use axum::{
     Router,
@@ -18,6 +21,7 @@ use tokio::sync::watch;
 use crate::{
     agent::{
         auth::{Auth, Requests},
+        facts::Facts,
         token::Token,
     },
     serve::guard::{self, Guard},
@@ -25,9 +29,14 @@ use crate::{
 
 pub mod auth;
 pub mod cluster_id;
+pub mod config;
+pub mod facts;
+pub mod flare;
+pub mod health;
 pub mod identity;
 pub mod routes;
 pub mod service_map;
+pub mod status;
 pub mod token;
 
 /// What is around all routes.
@@ -51,6 +60,14 @@ pub fn router(parts: Parts, routers: impl IntoIterator<Item = Router>) -> Router
         .layer(middleware::from_fn_with_state(Auth::new(tokens), auth::check))
         .layer(middleware::from_fn_with_state(guard, guard::guard))
         .layer(middleware::from_fn_with_state(requests, auth::count))
+}
+
+/// What our commands ask for: `/status`, `/status/health`, `/config`, `/flare`.
+pub fn commands(facts: &Arc<Facts>) -> Router {
+    status::routes(facts.clone())
+        .merge(health::routes(facts.readiness.clone()))
+        .merge(config::routes(facts.settings.clone()))
+        .merge(flare::routes(facts.clone()))
 }
 
 async fn unknown_path(uri: Uri) -> Response {

@@ -3,18 +3,25 @@
 use std::{future::Future, sync::Arc};
 
 use anyhow::{Context, anyhow};
+use jiff::Timestamp;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    agent::token::Cluster,
+    agent::{
+        config::{Origin, Setting, Settings},
+        facts::Facts,
+        token::Cluster,
+    },
     api::{self, health::Readiness, review},
     app::external::External,
-    args::{Args, Command, Run},
+    args::Run,
+    lead::Leadership,
     metrics::Metrics,
     serve::{self, client_certs::AnyClient, guard::Guard, tls::metrics::Expiry},
-    shutdown, telemetry,
+    shutdown,
+    telemetry::{self, Recent},
 };
 
 mod agent;
@@ -23,19 +30,21 @@ mod leading;
 mod serving;
 mod state;
 
-/// Runs the command of `args` to its end.
-pub async fn run(args: Args) -> anyhow::Result<()> {
-    match args.command {
-        Command::Run(run) => {
-            let telemetry = telemetry::start(&run.log)?;
-            let ended = start(*run).await;
-            telemetry.finish().await;
-            ended
+/// Runs the provider with `args`, which `settings` describe, to its end.
+pub async fn run(args: Run, settings: Settings) -> anyhow::Result<()> {
+    let telemetry = telemetry::start(&args.log)?;
+    for Setting { name, value, origin, .. } in &settings.shown {
+        if *origin != Origin::Default {
+            tracing::debug!(name, value, ?origin, "setting");
         }
     }
+    let ended = start(args, settings, telemetry.recent.clone()).await;
+    telemetry.finish().await;
+    ended
 }
 
-async fn start(args: Run) -> anyhow::Result<()> {
+async fn start(args: Run, settings: Settings, recent: Recent) -> anyhow::Result<()> {
+    let started = Timestamp::now();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "datadog-cluster-agent starts");
     let serving = &args.serving;
     let listener =
@@ -81,15 +90,32 @@ async fn start(args: Run) -> anyhow::Result<()> {
     let kube = served.map(|cluster| cluster.kube.clone());
     let access = serving::start_access(serving, kube, reviews, &mut tasks)?;
     let readiness = readiness(external.as_ref(), tasks.stopping.clone());
-    let replicas = external.as_ref().map(external::External::for_replicas);
-    let api = external.map(|external| external.api);
+    let replicas = external.as_ref().map(External::for_replicas);
+    let api = external.as_ref().map(|external| external.api.clone());
+    let facts = Facts {
+        started,
+        pod: args.external_metrics.pod_name.clone().filter(|pod| !pod.is_empty()),
+        log_level: args.log.log_level.clone(),
+        settings: Arc::new(settings),
+        recent,
+        metrics: metrics.clone(),
+        readiness: readiness.clone(),
+        election: args.leader_election.leader_election,
+        leadership: match &external {
+            Some(external) => external.leadership.clone(),
+            None => watch::channel(Leadership::alone()).1,
+        },
+        external: external.map(|external| external.facts),
+        metamap: agent.as_ref().map(agent::Opened::metamap),
+    };
     tracing::info!(address = %listener.local_addr()?, "serving");
     let router = api::guarded(api, readiness, metrics.clone(), Guard::new(&server.limits), access);
     let stopping = tasks.stopping.clone();
     let signals = tokio::spawn(shutdown::on_signal(stopping.clone()));
     tasks.spawn("server", async move { Ok(server.run(listener, tls, router, stopping).await?) });
     if let Some(agent) = agent {
-        agent.serve(&args, &metrics, replicas.into_iter().collect(), &mut tasks)?;
+        let others = replicas.into_iter().chain([crate::agent::commands(&Arc::new(facts))]);
+        agent.serve(&args, &metrics, others.collect(), &mut tasks)?;
     }
     let ended = tasks.wait().await;
     signals.abort();
@@ -147,7 +173,8 @@ pub fn one_line(error: &anyhow::Error) -> String {
     line
 }
 
-async fn kube_config(args: &Run) -> anyhow::Result<kube::Config> {
+/// The way to kube-apiserver that `args` lead to; nobody is asked.
+pub(crate) async fn kube_config(args: &Run) -> anyhow::Result<kube::Config> {
     let Some(file) = &args.kubeconfig else {
         return kube::Config::infer().await.context(
             "no way to reach kube-apiserver: run in a cluster, or give --kubeconfig FILE",

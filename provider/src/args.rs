@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use crate::telemetry::Format;
 
 mod agent;
+pub mod commands;
 mod datadog;
 mod external_metrics;
 pub mod leader_election;
@@ -36,6 +37,24 @@ pub enum Command {
     /// Serve the external metrics API until SIGTERM or Ctrl-C
     #[command(alias = "start")]
     Run(Box<Run>),
+    /// Show how the agent does: leader, metrics, budget, endpoints
+    Status(commands::Ask),
+    /// Write all that support needs to know into a zip file, without secrets
+    Flare(commands::Flare),
+    /// Show which Services lead to which pod
+    Metamap(commands::Metamap),
+    /// Show what is well and what is not; fails if anything is not
+    Health(commands::Ask),
+    /// Show the version
+    Version(commands::Local),
+    /// Show each setting's value and where it comes from
+    Config(commands::Config),
+    /// Show the environment, of keys and tokens only the length and a fingerprint
+    Env(commands::Local),
+    /// Say whether `run` could start with these flags and this environment
+    CheckConfig(Box<commands::CheckConfig>),
+    /// Print a script that completes commands and flags in a shell
+    Completion(commands::Completion),
 }
 
 /// Everything that `run` can be told.

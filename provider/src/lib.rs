@@ -23,6 +23,7 @@ pub mod datadog;
 pub mod poll;
 
 pub mod sample;
+pub mod scrub;
 pub mod sorted;
 pub mod store;
 
@@ -37,6 +38,7 @@ pub mod serve;
 pub mod write;
 
 pub mod app;
+pub mod cli;
 pub mod fuzz;
 pub mod metrics;
 mod patience;

@@ -1,18 +1,10 @@
-//! `datadog-cluster-agent`: parses, runs, and turns the result into an exit code.
+//! `datadog-cluster-agent`: does what its command line says.
 
 use std::process::ExitCode;
-
-use clap::Parser;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     // The one TLS provider of the process; the only error is that it is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match provider::app::run(provider::args::Args::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("datadog-cluster-agent: {}", provider::app::one_line(&error));
-            ExitCode::FAILURE
-        }
-    }
+    provider::cli::main(std::env::args_os()).await
 }

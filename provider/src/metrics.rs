@@ -77,12 +77,22 @@ impl Metrics {
         self.api.served(group, timestamp, now);
     }
 
-    /// All metrics in the `OpenMetrics` text format.
-    pub fn encode(&self) -> Response {
+    /// The text of [`Metrics::encode`], or why there is none.
+    pub fn text(&self) -> String {
+        self.write().unwrap_or_else(|error| format!("# metrics cannot be written: {error}\n"))
+    }
+
+    fn write(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        match text::encode(&mut text, &registry) {
-            Ok(()) => (
+        text::encode(&mut text, &registry)?;
+        Ok(text)
+    }
+
+    /// All metrics in the `OpenMetrics` text format.
+    pub fn encode(&self) -> Response {
+        match self.write() {
+            Ok(text) => (
                 [(
                     header::CONTENT_TYPE,
                     "application/openmetrics-text; version=1.0.0; charset=utf-8",

@@ -9,8 +9,11 @@ use tracing_subscriber::{
 
 use crate::args;
 
+mod recent;
 #[cfg(feature = "otel")]
 mod traces;
+
+pub use crate::telemetry::recent::Recent;
 
 /// Target of the spans that are for traces only; far below any level of the log.
 pub const SPANS: &str = "otel";
@@ -33,7 +36,8 @@ pub struct LevelError {
     reason: String,
 }
 
-fn filter(level: &str) -> Result<EnvFilter, LevelError> {
+/// What a level lets through, or why it is none.
+pub fn filter(level: &str) -> Result<EnvFilter, LevelError> {
     let error = |reason: String| LevelError { level: level.to_owned(), reason };
     // A word that is no level would be taken for the name of a module, and silence all others.
     let mut words = level.split(',').filter(|directive| !directive.contains('='));
@@ -48,6 +52,8 @@ type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 /// What is to be finished when the process ends.
 #[derive(Debug, Default)]
 pub struct Telemetry {
+    /// The last lines of the log.
+    pub recent: Recent,
     #[cfg(feature = "otel")]
     traces: Option<traces::Traces>,
 }
@@ -55,12 +61,17 @@ pub struct Telemetry {
 /// Logs to standard error, and sends traces where that is asked for.
 pub fn start(args: &args::Log) -> anyhow::Result<Telemetry> {
     let log = log(&args.log_level, args.log_format)?;
-    #[cfg(feature = "otel")]
-    let telemetry =
-        Telemetry { traces: args.otlp_endpoint.as_ref().map(traces::Traces::to).transpose()? };
-    #[cfg(not(feature = "otel"))]
-    let telemetry = Telemetry::default();
-    let layers: Vec<_> = telemetry.layer().into_iter().chain([log]).collect();
+    let telemetry = Telemetry {
+        recent: Recent::default(),
+        #[cfg(feature = "otel")]
+        traces: args.otlp_endpoint.as_ref().map(traces::Traces::to).transpose()?,
+    };
+    let kept = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(telemetry.recent.clone())
+        .with_filter(filter(&args.log_level)?)
+        .boxed();
+    let layers: Vec<_> = telemetry.layer().into_iter().chain([log, kept]).collect();
     // A subscriber that is there already (in tests) stays.
     let _ = tracing_subscriber::registry().with(layers).try_init();
     Ok(telemetry)

@@ -139,23 +139,36 @@ struct Bundle<'a> {
 
 async fn pods_of_node(State(facts): State<Facts>, Path(node): Path<String>) -> Response {
     let map = facts.map.borrow();
-    metamap(&map, [node.as_str()])
+    let (status, metamap) = metamap(&map, [node.as_str()]);
+    (status, Json(metamap)).into_response()
 }
 
 async fn all_pods(State(facts): State<Facts>) -> Response {
     let map = facts.map.borrow();
-    metamap(&map, map.nodes().chain(map.nodes_with_pods()))
+    let (status, metamap) = metamap_of_all(&map);
+    (status, Json(metamap)).into_response()
 }
 
-fn metamap<'a>(map: &'a ServiceMap, nodes: impl IntoIterator<Item = &'a str>) -> Response {
+/// The JSON of `GET /api/v1/tags/pod`.
+pub fn metamap_json(map: &ServiceMap) -> serde_json::Value {
+    json!(metamap_of_all(map).1)
+}
+
+fn metamap_of_all(map: &ServiceMap) -> (StatusCode, Metamap<'_>) {
+    metamap(map, map.nodes().chain(map.nodes_with_pods()))
+}
+
+fn metamap<'a>(
+    map: &'a ServiceMap,
+    nodes: impl IntoIterator<Item = &'a str>,
+) -> (StatusCode, Metamap<'a>) {
+    let warnings = map.warnings();
     if let Err(Unknown(status, error)) = read(map, Watched::EndpointSlices) {
-        let warnings = map.warnings();
-        let failed = Metamap { errors: Some(error), warnings, ..Metamap::default() };
-        return (status, Json(failed)).into_response();
+        return (status, Metamap { errors: Some(error), warnings, nodes: None });
     }
     let bundle = |node: &'a str| (node, Bundle { services: map.pods_of(node) });
-    let nodes = nodes.into_iter().map(bundle).collect();
-    Json(Metamap { nodes: Some(nodes), warnings: map.warnings(), errors: None }).into_response()
+    let nodes = Some(nodes.into_iter().map(bundle).collect());
+    (StatusCode::OK, Metamap { nodes, warnings, errors: None })
 }
 
 async fn node_labels(

@@ -79,6 +79,11 @@ impl Readiness {
         self.0.push(Check::new(name, look));
         self
     }
+
+    /// What each check says now.
+    pub fn look(&self) -> impl Iterator<Item = (&'static str, Result<(), String>)> {
+        self.0.iter().map(|check| (check.name, (check.look)()))
+    }
 }
 
 /// The three paths, and one below them for each check.

@@ -14,6 +14,7 @@ use crate::{
         self, Parts,
         auth::Requests,
         cluster_id::ClusterId,
+        facts::Metamap,
         identity::{self, Trust},
         routes::{self, Facts},
         service_map,
@@ -84,6 +85,12 @@ pub(super) async fn open(
 }
 
 impl Opened {
+    /// The service map as JSON, for the flare.
+    pub(super) fn metamap(&self) -> Metamap {
+        let map = self.facts.map.clone();
+        Metamap(Arc::new(move || routes::metamap_json(&map.borrow())))
+    }
+
     /// What a leader is reached with.
     pub(super) fn access(&self) -> impl Fn() -> Option<Access> + Send + Sync + use<> {
         let trust = self.trust.clone();
@@ -105,7 +112,9 @@ impl Opened {
         metrics.register_with(|registry| requests.register(registry));
         let tls = serve::tls::config(&self.certificates, Arc::new(NoClientAuth));
         let shutdown_delay = args.serving.shutdown_delay;
-        let server = serve::Server { shutdown_delay, ..serve::Server::default() };
+        // A follower's stream is one request for hours, which counts as idle.
+        let limits = Limits { idle: STREAM, age: STREAM, ..Limits::default() };
+        let server = serve::Server { shutdown_delay, limits, ..serve::Server::default() };
         let guard = Guard::new(&server.limits);
         let parts = Parts { tokens: self.tokens, guard, requests };
         let router = agent::router(parts, [routes::routes(self.facts)].into_iter().chain(others));

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    agent::token::Cluster,
+    agent::{facts, token::Cluster},
     api,
     app::{Tasks, agent::Opened, leading, own_objects, state},
     args::{self, Run},
@@ -26,7 +26,9 @@ pub(super) struct External {
     pub(super) api: api::Config,
     /// Whether this replica knows what others do.
     pub(super) known: state::Known,
-    leadership: watch::Receiver<Leadership>,
+    pub(super) leadership: watch::Receiver<Leadership>,
+    /// For the commands.
+    pub(super) facts: facts::External,
     stopping: CancellationToken,
 }
 
@@ -82,7 +84,20 @@ pub(super) async fn start(
     let leading = leading::start(args, kube, &namespace, address, metrics, tasks);
     leading::start_writes(&leading, kube, written(settings, &namespace), &store, tasks);
     let (news_sender, news) = mpsc::channel(4);
+    let datadog = client.clone();
     let poll = Poll::new(client, config, metrics.clone(), store_sender).seated(leading.seat(news));
+    let access = agent.map(Opened::access);
+    let saved = persisted(settings, namespace);
+    let parts = state::Parts {
+        kube: kube.clone(),
+        config: saved.clone(),
+        store: store.clone(),
+        leadership: leading.leadership.clone(),
+        access: move || access.as_ref().and_then(|access| access()),
+        news: news_sender,
+    };
+    // First what was saved: then nothing is asked that has just been asked.
+    let known = state::start(parts, tasks).await;
     tasks.spawn("poll", {
         let stop = tasks.stop.clone();
         async move {
@@ -90,19 +105,17 @@ pub(super) async fn start(
             Ok(())
         }
     });
-    let access = agent.map(Opened::access);
-    let parts = state::Parts {
-        kube: kube.clone(),
-        config: persisted(settings, namespace),
+    let facts = facts::External {
         store: store.clone(),
-        leadership: leading.leadership.clone(),
-        access: move || access.as_ref().and_then(|access| access()),
-        news: news_sender,
+        client: datadog,
+        kube: kube.clone(),
+        config_map: Some(format!("{}/{}", saved.namespace, saved.name)),
+        datadog_metrics: settings.use_datadogmetric_crd,
     };
-    let known = state::start(parts, tasks).await;
     Ok(External {
         api: api::Config { store },
         known,
+        facts,
         leadership: leading.leadership,
         stopping: tasks.stopping.clone(),
     })

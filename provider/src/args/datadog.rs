@@ -101,7 +101,8 @@ pub enum Invalid {
     Key(#[from] Unusable),
     /// The endpoint is no URL.
     #[error(
-        "Datadog endpoint {url:?} is no URL ({source}), give one such as https://api.datadoghq.com"
+        "Datadog endpoint {:?} is no URL ({source}), give one such as https://api.datadoghq.com",
+        crate::scrub::url(url)
     )]
     Endpoint {
         /// As given.

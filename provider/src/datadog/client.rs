@@ -40,7 +40,8 @@ struct Inner {
 pub enum BuildError {
     /// No base of an HTTP URL.
     #[error(
-        "Datadog endpoint {url} ({setting}) cannot be used, give a URL such as https://api.datadoghq.com"
+        "Datadog endpoint {} ({setting}) cannot be used, give a URL such as https://api.datadoghq.com",
+        crate::scrub::url(url.as_str())
     )]
     Endpoint {
         /// The URL.

@@ -1,11 +1,16 @@
 use clap::Parser;
 
 use super::*;
-use crate::args::{Args, Command};
+use crate::{
+    args::{Args, Command},
+    datadog::Client,
+};
 
 fn datadog(arguments: &[&str]) -> Datadog {
     let arguments = ["datadog-cluster-agent", "run"].iter().chain(arguments);
-    let Command::Run(run) = Args::try_parse_from(arguments).unwrap().command;
+    let Command::Run(run) = Args::try_parse_from(arguments).unwrap().command else {
+        panic!("not run");
+    };
     run.datadog
 }
 
@@ -79,4 +84,15 @@ fn further_endpoints_come_after_the_main_one_and_stay_out_of_debug_output() {
     assert!(!format!("{datadog:?}").contains("canary"));
     let blank = super::tests::datadog(&["--api-key=a", "--app-key=b", "--endpoints= "]);
     assert_eq!(blank.endpoints().unwrap().len(), 1);
+}
+
+#[test]
+fn a_password_in_a_bad_url_is_not_shown() {
+    let keys = ["--api-key=a", "--app-key=b"];
+    let shown = error(&[keys[0], keys[1], "--endpoint=https//user:canary@host"]);
+    insta::assert_snapshot!(shown, @r#"Datadog endpoint "********@host" is no URL (relative URL without a base), give one such as https://api.datadoghq.com"#);
+    let client = datadog(&[keys[0], keys[1], "--endpoint=ftp://user:canary@host"]);
+    let endpoints = client.endpoints().unwrap();
+    let shown = Client::of(endpoints, Duration::from_secs(1)).unwrap_err().to_string();
+    insta::assert_snapshot!(shown, @"Datadog endpoint ftp://********@host (DD_EXTERNAL_METRICS_PROVIDER_ENDPOINT) cannot be used, give a URL such as https://api.datadoghq.com");
 }

@@ -1,0 +1,157 @@
+//! The commands that ask a running agent, or that say what one would do.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+use clap_complete::Shell;
+use secrecy::SecretString;
+
+use crate::args::Run;
+
+/// How to reach the agent.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = "Agent")]
+pub struct Connect {
+    /// Address of the agent's port [default: 127.0.0.1 and the port below]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        conflicts_with_all = ["kubeconfig", "context", "namespace", "pod"]
+    )]
+    pub address: Option<String>,
+    /// The agent's port
+    #[arg(
+        long = "cluster-agent-cmd-port",
+        env = "DD_CLUSTER_AGENT_CMD_PORT",
+        default_value_t = 5005,
+        value_name = "PORT"
+    )]
+    pub cmd_port: u16,
+    /// The token that the agent has
+    #[arg(
+        long = "cluster-agent-auth-token",
+        env = "DD_CLUSTER_AGENT_AUTH_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN"
+    )]
+    pub auth_token: Option<SecretString>,
+    /// File with the token [default: the one that Datadog's agents have, where it is there]
+    #[arg(
+        long = "cluster-agent-auth-token-file",
+        env = "DD_CLUSTER_AGENT_AUTH_TOKEN_FILE",
+        value_name = "FILE"
+    )]
+    pub auth_token_file: Option<PathBuf>,
+    /// Secret with the token, where neither the one nor the other is there
+    #[arg(
+        long = "cluster-agent-token-name",
+        env = "DD_CLUSTER_AGENT_TOKEN_NAME",
+        default_value = "datadogtoken",
+        value_name = "NAME"
+    )]
+    pub token_name: String,
+    /// Namespace of that Secret [default: our own]
+    #[arg(long, env = "DD_KUBE_RESOURCES_NAMESPACE", value_name = "NAMESPACE")]
+    pub kube_resources_namespace: Option<String>,
+    /// Reach the agent's pod through kube-apiserver with this kubeconfig file
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The same with this context of the kubeconfig
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// The same in this namespace
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// The same to this pod [default: the leader, else a ready one of the Service]
+    #[arg(long, value_name = "NAME")]
+    pub pod: Option<String>,
+    /// Lease that says which pod leads
+    #[arg(
+        long,
+        env = "DD_LEADER_LEASE_NAME",
+        default_value = "datadog-leader-election",
+        value_name = "NAME"
+    )]
+    pub lease: String,
+    /// Service of the agent's port
+    #[arg(
+        long,
+        env = "DD_CLUSTER_AGENT_KUBERNETES_SERVICE_NAME",
+        default_value = "datadog-cluster-agent",
+        value_name = "NAME"
+    )]
+    pub service: String,
+}
+
+/// What is asked of the agent, and in which form it is shown.
+#[derive(Debug, ClapArgs)]
+pub struct Ask {
+    /// Print JSON
+    #[arg(short, long)]
+    pub json: bool,
+    /// How to reach it.
+    #[command(flatten)]
+    pub connect: Connect,
+}
+
+/// `metamap`.
+#[derive(Debug, ClapArgs)]
+pub struct Metamap {
+    /// Only the pods of this node
+    #[arg(value_name = "NODE")]
+    pub node: Option<String>,
+    /// What and how.
+    #[command(flatten)]
+    pub ask: Ask,
+}
+
+/// `config`.
+#[derive(Debug, ClapArgs)]
+pub struct Config {
+    /// What `run` would have here and now, without asking the agent
+    #[arg(long)]
+    pub local: bool,
+    /// What and how.
+    #[command(flatten)]
+    pub ask: Ask,
+}
+
+/// `flare`.
+#[derive(Debug, ClapArgs)]
+pub struct Flare {
+    /// File to write, or - for standard output [default: a new one in $TMPDIR, else /tmp]
+    #[arg(short, long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// How to reach the agent.
+    #[command(flatten)]
+    pub connect: Connect,
+}
+
+/// `version` and others that ask nobody.
+#[derive(Debug, ClapArgs)]
+pub struct Local {
+    /// Print JSON
+    #[arg(short, long)]
+    pub json: bool,
+}
+
+/// `check-config`.
+#[derive(Debug, ClapArgs)]
+pub struct CheckConfig {
+    /// Ask Datadog for one metric, to see whether it takes the keys
+    #[arg(long)]
+    pub online: bool,
+    /// Print JSON
+    #[arg(short, long)]
+    pub json: bool,
+    /// All that `run` takes.
+    #[command(flatten)]
+    pub run: Run,
+}
+
+/// `completion`.
+#[derive(Debug, ClapArgs)]
+pub struct Completion {
+    /// The shell
+    pub shell: Shell,
+}
