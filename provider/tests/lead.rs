@@ -70,11 +70,15 @@ impl Kept {
     fn answer(&mut self, method: &Method, path: &str, mut sent: Value) -> (u16, Value) {
         self.requests.push(method.to_string());
         let status = |code: u16, message: &str| {
-            (
-                code,
-                json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-                "code": code, "reason": "Test", "message": message}),
-            )
+            let reason = match code {
+                403 => "Forbidden",
+                404 => "NotFound",
+                409 => "Conflict",
+                _ => "InternalError",
+            };
+            let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
+                "status": "Failure", "code": code, "reason": reason, "message": message});
+            (code, status)
         };
         if let Some((code, message)) = self.fails {
             return status(code, message);
