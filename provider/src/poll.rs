@@ -18,7 +18,7 @@ use tracing::Instrument;
 use crate::{
     datadog::{Client, Exchange, batch::Limits},
     demand::Demand,
-    lead::{Leadership, Permit},
+    lead::{Leadership, Permit, Role},
     metrics::Metrics,
     poll::{
         engine::{Call, Engine, Next},
@@ -157,11 +157,15 @@ impl Poll {
         }
     }
 
-    /// Becomes what we are by now, from all that is known by now.
+    /// Becomes what we are by now. A leader begins with all that is known by then; a follower has
+    /// forgotten what it was told before it led.
     fn take_role(&mut self) {
-        self.take_news();
         let role = self.seat.leadership.borrow_and_update().role.clone();
+        if role == Role::Leader {
+            self.take_news();
+        }
         self.engine.set_role(&role, Timestamp::now(), Instant::now());
+        self.take_news();
     }
 
     fn take_news(&mut self) {

@@ -70,11 +70,15 @@ impl Kept {
     fn answer(&mut self, method: &Method, path: &str, mut sent: Value) -> (u16, Value) {
         self.requests.push(method.to_string());
         let status = |code: u16, message: &str| {
-            (
-                code,
-                json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-                "code": code, "reason": "Test", "message": message}),
-            )
+            let reason = match code {
+                403 => "Forbidden",
+                404 => "NotFound",
+                409 => "Conflict",
+                _ => "InternalError",
+            };
+            let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
+                "status": "Failure", "code": code, "reason": reason, "message": message});
+            (code, status)
         };
         if let Some((code, message)) = self.fails {
             return status(code, message);
@@ -228,7 +232,8 @@ async fn while_kube_apiserver_is_away_nobody_leads_and_then_the_same_one_goes_on
     let (apiserver, mut a, b) = two().await;
     apiserver.fails(Some((503, "out of order")));
     let took = a.is(|leadership| leadership.role == Role::Follower).await;
-    assert!(took <= LEASE / 2, "{took:?}");
+    // A timer rings up to a millisecond late.
+    assert!(took <= LEASE / 2 + Duration::from_millis(10), "{took:?}");
     let error = a.leadership.borrow().error.clone();
     assert_eq!(error.as_deref(), Some("Lease datadog/election: out of order"));
     // The permit ended by itself, at the same moment.
