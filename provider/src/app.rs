@@ -76,7 +76,8 @@ async fn start(args: Run) -> anyhow::Result<()> {
     tasks.spawn("server", async move { Ok(server.run(listener, tls, router, stopping).await?) });
     if let Some(listener) = agent_listener {
         let told = (metrics.as_ref(), agent_expiry);
-        agent::start(listener, (&args, external_kube), told, Vec::new(), &mut tasks).await?;
+        let started = agent::start(listener, (&args, external_kube), told, Vec::new(), &mut tasks);
+        Box::pin(started).await?;
     }
     let ended = tasks.wait().await;
     signals.abort();
