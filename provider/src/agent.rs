@@ -53,8 +53,8 @@ pub struct Parts {
 /// All of `routers`, each path only for who shows the token.
 pub fn router(parts: Parts, routers: impl IntoIterator<Item = Router>) -> Router {
     let Parts { tokens, guard, requests } = parts;
-    let routes = routers.into_iter().fold(Router::new(), Router::merge);
-    routes
+    let merged = routers.into_iter().fold(Router::new(), Router::merge);
+    merged
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Auth::new(tokens), auth::check))

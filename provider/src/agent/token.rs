@@ -95,7 +95,8 @@ impl Token {
 /// The first eight hex digits of SHA-256.
 pub fn fingerprint(text: &str) -> String {
     let digest = Sha256::digest(text.as_bytes());
-    digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    let first = digest.iter().take(4).fold(0_u32, |first, byte| first << 8 | u32::from(*byte));
+    format!("{first:08x}")
 }
 
 impl PartialEq for Token {

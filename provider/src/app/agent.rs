@@ -135,7 +135,7 @@ async fn start_token(
     tasks: &mut Tasks,
 ) -> anyhow::Result<watch::Receiver<Token>> {
     let config = args.token.config();
-    let found = token::find_or_create(&config, cluster).await?;
+    let found = Box::pin(token::find_or_create(&config, cluster)).await?;
     tracing::info!(source = %found.source, token = %found.token, "token for the agent's port");
     let (sender, tokens) = watch::channel(found.token);
     let (cluster, stop) = (cluster.cloned(), tasks.stop.clone());

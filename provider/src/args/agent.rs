@@ -17,6 +17,7 @@ pub struct AgentToken {
     /// Token of the cluster agent, at least 32 characters [default: that of the file, else of the
     /// Secret]
     #[arg(
+        id = "cluster_agent_auth_token",
         long = "cluster-agent-auth-token",
         env = "DD_CLUSTER_AGENT_AUTH_TOKEN",
         hide_env_values = true,
@@ -26,6 +27,7 @@ pub struct AgentToken {
     /// File with the token, read again when it changes
     /// [default: /etc/datadog-agent/cluster_agent.auth_token, if it is there]
     #[arg(
+        id = "cluster_agent_auth_token_file",
         long = "cluster-agent-auth-token-file",
         env = "DD_CLUSTER_AGENT_AUTH_TOKEN_FILE",
         value_name = "FILE"
@@ -33,6 +35,7 @@ pub struct AgentToken {
     pub file: Option<PathBuf>,
     /// Secret of our namespace with the token (key `token`), made if it is missing
     #[arg(
+        id = "cluster_agent_token_name",
         long = "cluster-agent-token-name",
         env = "DD_CLUSTER_AGENT_TOKEN_NAME",
         default_value = "datadogtoken",
@@ -58,6 +61,7 @@ impl AgentToken {
 pub struct Agent {
     /// HTTPS port for node agents, other replicas and our own commands; 0 is none
     #[arg(
+        id = "cluster_agent_cmd_port",
         long = "cluster-agent-cmd-port",
         env = "DD_CLUSTER_AGENT_CMD_PORT",
         default_value_t = 5005,
@@ -66,6 +70,7 @@ pub struct Agent {
     pub port: u16,
     /// Address to listen on [default: all]
     #[arg(
+        id = "cluster_agent_bind_address",
         long = "cluster-agent-bind-address",
         env = "DD_CLUSTER_AGENT_BIND_ADDRESS",
         value_name = "IP"

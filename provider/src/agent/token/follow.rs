@@ -45,7 +45,7 @@ pub async fn follow(
                 follow_secret(&cluster, &name, &sender).await;
             }
             (Source::Variable | Source::Secret { .. } | Source::Memory, _) => {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     };

@@ -28,17 +28,22 @@ fn encoded(token: &str) -> Value {
 
 /// What kube-apiserver answers to the next calls, in this order, and the calls.
 #[derive(Clone)]
-struct Script(Arc<Mutex<(Vec<(u16, Value)>, Vec<String>)>>);
+struct Script(Arc<Mutex<Calls>>);
+
+struct Calls {
+    answers: Vec<(u16, Value)>,
+    seen: Vec<String>,
+}
 
 impl Script {
     fn new(answers: &[(u16, Value)]) -> (Self, Cluster) {
         let answers = answers.iter().rev().cloned().collect();
-        let this = Self(Arc::new(Mutex::new((answers, Vec::new()))));
+        let this = Self(Arc::new(Mutex::new(Calls { answers, seen: Vec::new() })));
         let script = this.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let mut script = script.0.lock().unwrap_or_else(PoisonError::into_inner);
-            script.1.push(format!("{} {}", request.method(), request.uri()));
-            let (code, body) = script.0.pop().unwrap_or_else(|| refused(500, "Unexpected"));
+            script.seen.push(format!("{} {}", request.method(), request.uri()));
+            let (code, body) = script.answers.pop().unwrap_or_else(|| refused(500, "Unexpected"));
             drop(script);
             let sent = request.into_body();
             async move {
@@ -59,7 +64,7 @@ impl Script {
     /// Method and path of each call.
     fn calls(&self) -> String {
         let script = self.0.lock().unwrap();
-        let calls = script.1.iter().map(|call| call.split('?').next().unwrap());
+        let calls = script.seen.iter().map(|call| call.split('?').next().unwrap());
         calls.collect::<Vec<_>>().join("\n")
     }
 }
@@ -223,7 +228,7 @@ async fn a_secret_that_changes_is_followed() {
     tokens.wait_for(|it| it.is(&new)).await.unwrap();
     stop.cancel();
     following.await.unwrap();
-    let calls = script.0.lock().unwrap().1.clone();
+    let calls = script.0.lock().unwrap().seen.clone();
     assert!(calls.iter().all(|call| call.contains("fieldSelector=metadata.name%3Ddatadogtoken")));
 }
 
