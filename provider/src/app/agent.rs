@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr, TcpListener},
     sync::Arc,
+    time::Duration,
 };
 
 use axum::Router;
@@ -26,6 +27,7 @@ use crate::{
     serve::{
         self,
         guard::Guard,
+        limits::Limits,
         tls::{Certificates, metrics::Expiry},
     },
     store::follow::Access,
@@ -44,6 +46,9 @@ pub(super) struct Opened {
     certificates: Arc<Certificates>,
     listener: TcpListener,
 }
+
+/// Time that a connection may last.
+const STREAM: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Takes the port, if there is to be one.
 pub(super) fn bind(args: &Agent) -> Result<Option<TcpListener>, serve::BindError> {

@@ -1,6 +1,6 @@
 //! What the leader tells.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -33,6 +33,9 @@ use crate::{
 const FOLLOWERS: usize = 16;
 /// Bytes that are made ready at a time, and about one line more.
 const CHUNK: usize = 64 << 10;
+/// How long a stream goes on when we lead no more: calls that were under way then have their
+/// answers, which the next leader need not ask for again. Less than the delay of a shutdown.
+const LAST_NEWS: Duration = Duration::from_secs(2);
 
 /// What streams are made from.
 #[derive(Debug, Clone)]
@@ -43,8 +46,8 @@ struct Source {
     places: Arc<Semaphore>,
 }
 
-/// `GET /replica/v1/snapshot`: all that `store` knows, then what changes, as long as we lead and
-/// until `stopping`. Who may ask is the caller's business.
+/// `GET /replica/v1/snapshot`: all that `store` knows, then what changes, until we lead no more or
+/// `stopping`, and a moment longer. Who may ask is the caller's business.
 pub fn routes(
     store: watch::Receiver<Arc<Snapshot>>,
     leadership: watch::Receiver<Leadership>,
@@ -97,6 +100,8 @@ struct Telling {
     began: Instant,
     /// When the last byte was asked for.
     spoke: Instant,
+    /// When it ends, once that is known.
+    ends: Option<Instant>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -104,15 +109,21 @@ impl Telling {
     fn new(mut source: Source, place: OwnedSemaphorePermit) -> Self {
         source.store.mark_changed();
         let now = Instant::now();
-        Self { source, told: None, news: None, began: now - PACE, spoke: now, _place: place }
+        Self {
+            source,
+            told: None,
+            news: None,
+            began: now - PACE,
+            spoke: now,
+            ends: None,
+            _place: place,
+        }
     }
 
     /// The next bytes; `None` is the end.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         loop {
-            let ends = self.source.stopping.is_cancelled()
-                || self.source.leadership.borrow().role != Role::Leader;
-            if ends {
+            if self.ends.is_some_and(|ends| ends <= Instant::now()) {
                 return None;
             }
             if let Some(mut news) = self.news.take() {
@@ -124,8 +135,10 @@ impl Telling {
             }
             let source = &mut self.source;
             let silent = tokio::select! {
-                () = source.stopping.cancelled() => return None,
-                _ = source.leadership.wait_for(|it| it.role != Role::Leader) => return None,
+                () = over(&source.stopping, &mut source.leadership), if self.ends.is_none() => {
+                    self.ends = Some(Instant::now() + LAST_NEWS);
+                    continue;
+                }
                 changed = next_change(&mut source.store, self.began + PACE) => {
                     changed.ok()?;
                     false
@@ -150,6 +163,14 @@ impl Telling {
     fn say(mut self, bytes: Vec<u8>) -> (Result<Bytes, Infallible>, Self) {
         self.spoke = Instant::now();
         (Ok(bytes.into()), self)
+    }
+}
+
+/// Waits until we lead no more, or will not for long.
+async fn over(stopping: &CancellationToken, leadership: &mut watch::Receiver<Leadership>) {
+    tokio::select! {
+        () = stopping.cancelled() => {}
+        _ = leadership.wait_for(|it| it.role != Role::Leader) => {}
     }
 }
 

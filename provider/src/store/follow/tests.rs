@@ -194,7 +194,7 @@ async fn a_slow_follower_gets_the_newest_state_not_all_that_were_between() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_stream_ends_when_we_lead_no_more_or_stop() {
+async fn the_stream_ends_when_we_lead_no_more_or_stop_but_not_before_the_last_answers() {
     for stop in [true, false] {
         let teller = Teller::new(testing::fleet(1, now()), leader());
         let mut listener = teller.listen().await;
@@ -205,9 +205,13 @@ async fn the_stream_ends_when_we_lead_no_more_or_stop() {
             } else {
                 teller.leadership.send_replace(follower_of(None));
             }
+            tokio::time::sleep(PACE * 5).await;
+            teller.change(0);
         };
-        let ((), last) = tokio::join!(end, listener.bytes());
-        assert_eq!(last, None);
+        let ((), last) = tokio::join!(end, listener.news());
+        assert_eq!(last.known.len(), 1);
+        let ended = async { while listener.bytes().await.is_some() {} };
+        timeout(HEARTBEAT * 4, ended).await.unwrap();
     }
 }
 
