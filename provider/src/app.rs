@@ -4,7 +4,10 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -12,16 +15,18 @@ use crate::{
     args::{self, Args, Command, Run},
     datadog::{Client, batch::Limits},
     demand,
+    lead::{Leadership, Role},
     metrics::Metrics,
     poll::{self, Poll},
     query,
     serve::{self, client_certs::AnyClient, guard::Guard, tls::metrics::Expiry},
     shutdown,
-    store::Snapshot,
+    store::{Snapshot, persist},
     telemetry, write,
 };
 
 mod serving;
+mod state;
 
 /// Runs the command of `args` to its end.
 pub async fn run(args: Args) -> anyhow::Result<()> {
@@ -63,8 +68,8 @@ async fn start(args: Run) -> anyhow::Result<()> {
     let tls = serve::tls::config(&certificates, Arc::new(AnyClient::default()));
     let kube = external.as_ref().map(|external| external.kube.clone());
     let access = serving::start_access(serving, kube, reviews, &mut tasks)?;
+    let readiness = readiness(external.as_ref(), tasks.stopping.clone());
     let api = external.map(|external| external.api);
-    let readiness = readiness(api.as_ref(), tasks.stopping.clone());
     tracing::info!(address = %listener.local_addr()?, "serving");
     let router = api::guarded(api, readiness, metrics, Guard::new(&server.limits), access);
     let stopping = tasks.stopping.clone();
@@ -75,19 +80,22 @@ async fn start(args: Run) -> anyhow::Result<()> {
     ended
 }
 
-/// Ready once the demand has been read, where there is any.
-fn readiness(external: Option<&api::Config>, stopping: CancellationToken) -> Readiness {
+/// Ready once the demand has been read, and what other replicas know, where there is any.
+fn readiness(external: Option<&ExternalMetrics>, stopping: CancellationToken) -> Readiness {
     let readiness = Readiness::new(stopping);
-    let Some(store) = external.map(|external| external.store.clone()) else { return readiness };
-    readiness.with("demand", move || {
+    let Some(external) = external else { return readiness };
+    let (store, known) = (external.api.store.clone(), external.known.clone());
+    let demand = move || {
         if store.borrow().ready { Ok(()) } else { Err("HPAs not read yet".to_owned()) }
-    })
+    };
+    readiness.with("demand", demand).with("state", move || known.look())
 }
 
 struct ExternalMetrics {
     api: api::Config,
     kube: kube::Client,
     namespace: String,
+    known: state::Known,
 }
 
 /// Starts what reads the demand and what asks Datadog.
@@ -150,13 +158,29 @@ async fn start_external_metrics(
             Ok(())
         }
     });
+    // There is no election yet: this replica leads, and nobody takes news.
+    let (_, leadership) =
+        watch::channel(Leadership { role: Role::Leader, ..Leadership::default() });
+    let (news, _) = mpsc::channel(4);
+    let known = state::start(
+        state::Parts {
+            kube: kube_of_all.clone(),
+            config: persisted(settings, &namespace),
+            store: store_receiver.clone(),
+            leadership,
+            access: || None,
+            news,
+        },
+        tasks,
+    )
+    .await;
     let poll = Poll::new(client, config, metrics.clone(), store_sender);
     tasks.spawn("poll", async move {
         poll.run(demand_receiver, stop).await;
         Ok(())
     });
     let api = api::Config { store: store_receiver };
-    Ok(ExternalMetrics { api, kube: kube_of_all, namespace })
+    Ok(ExternalMetrics { api, kube: kube_of_all, namespace, known })
 }
 
 fn written(settings: &args::ExternalMetrics, namespace: &str) -> write::Config {
@@ -167,6 +191,14 @@ fn written(settings: &args::ExternalMetrics, namespace: &str) -> write::Config {
         pod_name: pod.unwrap_or("datadog-cluster-agent").to_owned(),
         datadog_metrics: settings.use_datadogmetric_crd,
         autogen: settings.enable_datadogmetric_autogen,
+    }
+}
+
+fn persisted(settings: &args::ExternalMetrics, namespace: &str) -> persist::Config {
+    persist::Config {
+        namespace: written(settings, namespace).namespace,
+        name: settings.hpa_configmap_name.clone(),
+        period: settings.refresh_period,
     }
 }
 

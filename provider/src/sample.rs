@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// One point of a series as Datadog answers it: time in Unix milliseconds, and a value or none.
 pub type Point = (f64, Option<f64>);
@@ -30,10 +30,17 @@ pub enum NoSample {
     #[error("point ({time}, {value}) is not a finite value at a valid time")]
     Unusable {
         /// Milliseconds as answered.
+        #[serde(deserialize_with = "or_nan")]
         time: f64,
         /// The value as answered.
+        #[serde(deserialize_with = "or_nan")]
         value: f64,
     },
+}
+
+/// JSON has `null` for what is no finite number.
+fn or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Option::deserialize(deserializer).map(|value| value.unwrap_or(f64::NAN))
 }
 
 /// The point to serve, of points sorted from old to new: the second newest that has a value, or

@@ -14,7 +14,9 @@ use crate::{
     sample::{NoSample, Sample},
 };
 
+pub mod follow;
 pub mod known;
+pub mod persist;
 
 /// What one call to Datadog said about one metric.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -152,6 +152,14 @@ pub struct ExternalMetrics {
     /// Namespace of the objects that we make [default: our own]
     #[arg(long, env = "DD_KUBE_RESOURCES_NAMESPACE", value_name = "NAMESPACE")]
     pub kube_resources_namespace: Option<String>,
+    /// ConfigMap that keeps the last samples, so that they outlive a restart of all replicas
+    #[arg(
+        long,
+        env = "DD_HPA_CONFIGMAP_NAME",
+        default_value = "datadog-custom-metrics",
+        value_name = "NAME"
+    )]
+    pub hpa_configmap_name: String,
     /// Name of our pod, for Events
     #[arg(long, env = "DD_POD_NAME", value_name = "NAME")]
     pub pod_name: Option<String>,
