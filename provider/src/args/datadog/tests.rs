@@ -94,5 +94,5 @@ fn a_password_in_a_bad_url_is_not_shown() {
     let client = datadog(&[keys[0], keys[1], "--endpoint=ftp://user:canary@host"]);
     let endpoints = client.endpoints().unwrap();
     let shown = Client::of(endpoints, Duration::from_secs(1)).unwrap_err().to_string();
-    insta::assert_snapshot!(shown, @"Datadog endpoint ftp://********@host (DD_EXTERNAL_METRICS_PROVIDER_ENDPOINT) cannot be used, give a URL such as https://api.datadoghq.com");
+    insta::assert_snapshot!(shown, @"Datadog endpoint ftp://********@host/ (DD_EXTERNAL_METRICS_PROVIDER_ENDPOINT) cannot be used, give a URL such as https://api.datadoghq.com");
 }
