@@ -35,6 +35,7 @@ pub mod serve;
 pub mod write;
 
 pub mod app;
+pub mod explain;
 pub mod fuzz;
 pub mod metrics;
 mod patience;
