@@ -32,6 +32,10 @@ pub enum Command {
     /// Serve the external metrics API until SIGTERM or Ctrl-C
     #[command(alias = "start")]
     Run(Box<Run>),
+    /// Say why an HPA does or does not scale
+    ///
+    /// Exits with 0 where nothing is broken, 1 where something is, 2 where there is nothing to look at.
+    Explain(Box<crate::cli::explain::Explain>),
 }
 
 /// Everything that `run` can be told.

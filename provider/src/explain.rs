@@ -10,20 +10,20 @@
 
 use serde::Serialize;
 
-mod cause;
+pub mod cause;
 pub mod facts;
 pub mod gather;
-mod replicas;
+pub mod replicas;
 mod steps;
 mod text;
 pub mod view;
 
-pub use crate::explain::text::{Style, text};
 use crate::explain::facts::Facts;
+pub use crate::explain::text::{Style, text};
 
 /// A link of the chain, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub enum Link {
     /// The HPA itself.
     Hpa,
@@ -88,7 +88,7 @@ impl Link {
 
 /// How a link is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub enum Mark {
     /// It holds.
     Ok,
@@ -102,7 +102,6 @@ pub enum Mark {
 
 /// One link and what was found about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Step {
     /// Which link.
     pub link: Link,
@@ -126,7 +125,6 @@ pub struct Step {
 
 /// The whole chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// `namespace/name`.
     pub hpa: String,
@@ -166,6 +164,7 @@ pub fn explain(facts: &Facts) -> Explanation {
         }
     }
     let first = steps.iter().position(|step| step.mark == Mark::Broken);
+    debug_assert_eq!(first.is_some(), broken.contains(&true), "no circle of links");
     let metadata = &facts.hpa.metadata;
     let (namespace, name) = (metadata.namespace.as_deref(), metadata.name.as_deref());
     Explanation {

@@ -34,8 +34,10 @@ pub mod serve;
 
 pub mod write;
 
-pub mod app;
 pub mod explain;
+
+pub mod app;
+pub mod cli;
 pub mod fuzz;
 pub mod metrics;
 mod patience;

@@ -18,7 +18,7 @@ use crate::explain::view::View;
 
 /// What came of one question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub enum Found<T> {
     /// It is there.
     Is(T),
@@ -48,7 +48,6 @@ impl<T> Found<T> {
 
 /// All of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Facts {
     /// When it was gathered.
     pub now: Timestamp,
@@ -92,7 +91,6 @@ pub struct Facts {
 
 /// An Event, as `kubectl describe` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Event {
     /// Whether it is a `Warning`.
     pub warning: bool,
@@ -106,7 +104,6 @@ pub struct Event {
 
 /// What the HPA controller reads of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Scale {
     /// `spec.replicas` of the scale subresource.
     pub wanted: i32,
@@ -118,7 +115,6 @@ pub struct Scale {
 
 /// The provider's Deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Deployment {
     /// Its name.
     pub name: String,
@@ -128,7 +124,6 @@ pub struct Deployment {
 
 /// One pod of the provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Pod {
     /// Its name.
     pub name: String,
@@ -150,7 +145,6 @@ pub struct Pod {
 
 /// The node agents of one `DaemonSet`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct NodeAgent {
     /// The name of the `DaemonSet`.
     pub name: String,
@@ -162,7 +156,6 @@ pub struct NodeAgent {
 
 /// What came back for one metric by way of kube-apiserver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Answer {
     /// The HTTP status.
     pub code: u16,
@@ -174,7 +167,6 @@ pub struct Answer {
 
 /// One value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Item {
     /// A quantity.
     pub value: String,
@@ -187,7 +179,6 @@ pub struct Item {
 
 /// Whether somebody may do something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Right {
     /// Who it is about.
     pub whose: Whose,
@@ -201,7 +192,7 @@ pub struct Right {
 
 /// Whose right it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "snake_case")]
 pub enum Whose {
     /// The HPA controller's, to read external metrics.
     Controller,

@@ -39,7 +39,7 @@ const API_SERVICE: &str = "v1beta1.external.metrics.k8s.io";
 const OURS: &str = "app=datadog-cluster-agent";
 
 /// What to look at.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// The HPA's namespace.
     pub namespace: String,
@@ -47,8 +47,6 @@ pub struct Request {
     pub name: String,
     /// The provider's namespace; where it is not known it is looked for.
     pub provider: Option<String>,
-    /// What the provider says of itself, which others than this module ask for.
-    pub view: Found<View>,
 }
 
 /// Why there is nothing to explain.
@@ -75,9 +73,14 @@ pub enum CannotLook {
 }
 
 /// Everything that can be known. The client must not try a 503 again
-/// ([`kube::Config::default_retry`]): it is what is to be seen.
-pub async fn gather(client: &Client, request: Request) -> Result<Facts, CannotLook> {
-    let Request { namespace, name, provider, view } = request;
+/// ([`kube::Config::default_retry`]): it is what is to be seen. `view` asks the provider in a
+/// namespace what it says of itself, within a time of its own.
+pub async fn gather(
+    client: &Client,
+    request: Request,
+    view: impl AsyncFnOnce(&str) -> Found<View>,
+) -> Result<Facts, CannotLook> {
+    let Request { namespace, name, provider } = request;
     let hpas: Api<HorizontalPodAutoscaler> = Api::namespaced(client.clone(), &namespace);
     let api_services: Api<APIService> = Api::all(client.clone());
     let (hpa, api_service) = tokio::join!(
@@ -103,7 +106,17 @@ pub async fn gather(client: &Client, request: Request) -> Result<Facts, CannotLo
         let rights = rights::gather(client, &hpa, &provider, account).await;
         (agents, rights)
     };
-    let (answers, target, (service, slices), (agents, rights), metrics, versions, aggregation) = tokio::join!(
+    let (
+        view,
+        answers,
+        target,
+        (service, slices),
+        (agents, rights),
+        metrics,
+        versions,
+        aggregation,
+    ) = tokio::join!(
+        view(&provider),
         answers::gather(client, &hpa),
         target::gather(client, &hpa),
         registered,
@@ -257,3 +270,6 @@ async fn aggregation(client: &Client) -> Found<bool> {
         bundle.is_some_and(|bundle| !bundle.trim().is_empty())
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,7 +63,10 @@ impl Target {
     /// The target as it stands in the HPA; `averageValue` wins, as in the controller.
     pub fn read(target: &MetricTarget) -> Option<Self> {
         let read = |text: &Option<_>| text.as_ref().and_then(milli).filter(|milli| *milli > 0);
-        match (read(&target.average_value.as_ref().map(|it| &it.0)), read(&target.value.as_ref().map(|it| &it.0))) {
+        match (
+            read(&target.average_value.as_ref().map(|it| &it.0)),
+            read(&target.value.as_ref().map(|it| &it.0)),
+        ) {
             (Some(average), _) => Some(Self::AverageValue(average)),
             (None, Some(value)) => Some(Self::Value(value)),
             (None, None) => None,

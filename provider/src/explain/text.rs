@@ -15,6 +15,8 @@ pub enum Style {
 
 /// Where the findings begin.
 const COLUMN: usize = 26;
+/// Most characters of what only follows; the JSON has all of it.
+const SHORT: usize = 96;
 
 /// The text, with a line break at its end.
 pub fn text(explanation: &Explanation, style: Style) -> String {
@@ -23,10 +25,13 @@ pub fn text(explanation: &Explanation, style: Style) -> String {
         let title = title(step);
         // Writing to a String cannot fail.
         _ = write!(text, "{} {title:<COLUMN$}", mark(step.mark, style));
-        if let Some(cause) = step.because_of.and_then(|cause| explanation.steps.get(cause)) {
-            _ = write!(text, "follows from {}: ", self::title(cause));
+        match step.because_of.and_then(|cause| explanation.steps.get(cause)) {
+            Some(cause) => {
+                let finding = short(&step.finding);
+                _ = writeln!(text, "follows from {}: {finding}", self::title(cause));
+            }
+            None => _ = writeln!(text, "{}", step.finding),
         }
-        _ = writeln!(text, "{}", step.finding);
         if let Some(remedy) = &step.remedy {
             _ = writeln!(text, "  {:<COLUMN$}→ {remedy}", "");
         }
@@ -44,9 +49,14 @@ pub fn text(explanation: &Explanation, style: Style) -> String {
     text
 }
 
+fn short(text: &str) -> String {
+    let short: String = text.chars().take(SHORT).collect();
+    if short.len() < text.len() { short + "…" } else { short }
+}
+
 fn title(step: &Step) -> String {
     match step.metric {
-        Some(metric) => format!("{} of metric {metric}", step.link.title()),
+        Some(metric) => format!("{} {metric}", step.link.title()),
         None => step.link.title().to_owned(),
     }
 }

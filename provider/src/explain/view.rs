@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The whole.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
 pub struct View {
     /// What it says of external metrics; nothing where they are off.
     pub external_metrics: Option<ExternalMetrics>,
@@ -15,19 +15,27 @@ pub struct View {
 
 /// The external metrics.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
 pub struct ExternalMetrics {
-    /// Whether they are served.
-    pub enabled: bool,
-    /// What troubles all calls to Datadog now.
-    pub trouble: Option<String>,
     /// Each wanted metric.
     pub metrics: Vec<Metric>,
+    /// What is wrong with autoscalers.
+    pub problems: Vec<Problem>,
+    /// How Datadog is asked.
+    pub asking: Asking,
+}
+
+/// How Datadog is asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Asking {
+    /// Why calls fail now, when the cause is no query.
+    pub trouble: Option<String>,
 }
 
 /// One wanted metric.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(default)]
 pub struct Metric {
     /// The namespace that it is asked for in.
     pub namespace: String,
@@ -37,35 +45,46 @@ pub struct Metric {
     pub selector: String,
     /// The query, where there is one.
     pub query: Option<String>,
-    /// The last answered call.
-    pub last: Option<Call>,
-    /// The last call that gave no sample.
-    pub last_error: Option<Call>,
-    /// The newest sample.
-    pub sample: Option<Sample>,
-    /// The age in seconds above which a sample is not served.
-    pub age_limit: Option<f64>,
-    /// What the API says where it gives no value.
+    /// The newest value known, fresh or not.
+    pub value: Option<f64>,
+    /// Its own time.
+    pub timestamp: Option<Timestamp>,
+    /// The age in seconds above which it is not served.
+    pub max_age: Option<f64>,
+    /// Why there is no fresh value, in the words of the API.
     pub error: Option<String>,
+    /// The last answered call, where the agent tells of it.
+    pub last: Option<Call>,
+}
+
+/// What is wrong with one autoscaler.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Problem {
+    /// Which.
+    pub autoscaler: Autoscaler,
+    /// The reason of its Event.
+    pub reason: String,
+    /// The Event's sentence.
+    pub note: String,
+}
+
+/// An autoscaler.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Autoscaler {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// One call to Datadog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Call {
     /// When it was made.
     pub at: Timestamp,
     /// What came of it, in words; nothing where it gave a sample.
     #[serde(default)]
     pub error: Option<String>,
-}
-
-/// A value of Datadog's.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Sample {
-    /// The value.
-    pub value: f64,
-    /// The time of the point.
-    pub at: Timestamp,
 }

@@ -36,8 +36,8 @@ fn words(asking: Asking, change: impl FnOnce(&mut Entry)) -> String {
     let demand = testing::demand([(key(), "nginx.net.request_per_s")]);
     let snapshot = Snapshot::new(demand, &[Arc::new(entry)]).with(Arc::new(asking));
     match answer(&key(), &snapshot, now) {
-        Answer::Refusal(status) => status.message,
-        Answer::NotAskedYet => not_asked_yet(&key()).message,
+        Answer::Refusal(status) => status.message().to_owned(),
+        Answer::NotAskedYet => not_asked_yet(&key()).message().to_owned(),
         Answer::Value(_) => panic!("there is a value"),
     }
 }
@@ -142,10 +142,10 @@ fn what_cannot_be_a_query_is_recognised() {
 fn what_nobody_wants_is_recognised() {
     let now = Timestamp::now();
     let said = |key: &MetricKey, snapshot: &Snapshot| match answer(key, snapshot, now) {
-        Answer::Refusal(status) => status.message,
+        Answer::Refusal(status) => status.message().to_owned(),
         other => panic!("{other:?}"),
     };
-    let read = Snapshot { ready: true, ..Snapshot::default() };
+    let read = Snapshot::new(Arc::default(), &[]);
     check(&said(&key(), &read), Cause::Unwanted);
     check(&said(&key(), &Snapshot::default()), Cause::NotRead);
     let reference = testing::key("default", "datadogmetric@web:requests");

@@ -153,7 +153,10 @@ fn token(spec: &PodSpec) -> Option<String> {
             // Writing to a String cannot fail.
             _ = write!(fingerprint, "{byte:02x}");
         }
-        return Some(format!("a value of {} characters, SHA-256 {fingerprint}…", text.chars().count()));
+        return Some(format!(
+            "a value of {} characters, SHA-256 {fingerprint}…",
+            text.chars().count()
+        ));
     }
     let secret = variable.value_from.as_ref()?.secret_key_ref.as_ref()?;
     Some(format!("Secret {}, key {}", secret.name, secret.key))
@@ -176,7 +179,8 @@ mod tests {
         let shown = token(&literal).unwrap();
         assert!(shown.starts_with("a value of 34 characters, SHA-256 "), "{shown}");
         assert!(!shown.contains("canary"));
-        let from = json!([{"name": TOKEN, "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}]);
+        let from =
+            json!([{"name": TOKEN, "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}]);
         assert_eq!(token(&spec(&from)).as_deref(), Some("Secret a, key b"));
         assert_eq!(token(&spec(&json!([]))), None);
     }

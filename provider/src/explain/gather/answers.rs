@@ -4,10 +4,7 @@ use axum::http::Request;
 use futures::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v2::{ExternalMetricSource, HorizontalPodAutoscaler};
-use kube::{
-    Client,
-    client::Body,
-};
+use kube::{Client, client::Body};
 use serde::Deserialize;
 use tokio::time::timeout;
 use url::Url;

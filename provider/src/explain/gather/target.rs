@@ -42,7 +42,8 @@ async fn events(client: &Client, hpa: &HorizontalPodAutoscaler) -> Found<Vec<Eve
     events.map(|list| {
         let mut events = list.items;
         events.sort_by_key(|event| {
-            let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
+            let series =
+                event.series.as_ref().and_then(|series| series.last_observed_time.as_ref());
             let at = series.or(event.event_time.as_ref()).map(|time| time.0);
             std::cmp::Reverse(at.or(event.last_timestamp.as_ref().map(|time| time.0)))
         });
@@ -82,8 +83,7 @@ async fn scale(client: &Client, hpa: &HorizontalPodAutoscaler) -> Found<Scale> {
     let version = to.api_version.as_deref().unwrap_or("v1");
     let (group, version) = version.split_once('/').unwrap_or(("", version));
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &to.kind));
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(client.clone(), namespace(hpa), &resource);
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace(hpa), &resource);
     let right = format!("get {}/scale.{group}", resource.plural);
     let scale = match ask(&right, api.get_scale(&to.name)).await {
         Found::Is(scale) => scale,

@@ -129,7 +129,8 @@ fn one_step_is_limited() {
     check(NINE, 9_000, scale(20), &one, 18, Some(Limit::Down(18)));
     let off = json!({"behavior": {"scaleDown": {"selectPolicy": "Disabled"}}});
     check(NINE, 9_000, scale(3), &off, 3, Some(Limit::Down(3)));
-    let default = json!({"maxReplicas": 100, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}});
+    let default =
+        json!({"maxReplicas": 100, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}});
     check(NINE, 900_000, scale(1), &default, 5, Some(Limit::Up(5)));
 }
 

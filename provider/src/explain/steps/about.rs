@@ -58,8 +58,14 @@ impl<'a> About<'a> {
             })
         });
         let answer = facts.answers.get(position).unwrap_or(&NOT_ASKED);
-        let mut about =
-            Self { source, wish, target: Target::read(&source.target), view, answer, trouble: None };
+        let mut about = Self {
+            source,
+            wish,
+            target: Target::read(&source.target),
+            view,
+            answer,
+            trouble: None,
+        };
         about.trouble = about.read_trouble(facts);
         about
     }
@@ -76,7 +82,8 @@ impl<'a> About<'a> {
         // What the HPA says is older than what is asked now.
         now.or_else(|| {
             let silent = self.view.is_none() && self.answer.get().is_none();
-            let condition = condition(facts, "ScalingActive").filter(|it| silent && it.0 == "False");
+            let condition =
+                condition(facts, "ScalingActive").filter(|it| silent && it.0 == "False");
             let (_, words) = condition?.1.split_once(BEFORE)?;
             let about_this = condition?.1.contains(&format!("/{}/", self.source.metric.name));
             about_this.then(|| known(words)).flatten()
@@ -95,7 +102,9 @@ impl<'a> About<'a> {
     pub(super) fn text(&self) -> String {
         let name = &self.source.metric.name;
         match &self.wish {
-            Ok(wish) if !wish.key.selector.is_empty() => format!("{name} {{{}}}", wish.key.selector),
+            Ok(wish) if !wish.key.selector.is_empty() => {
+                format!("{name} {{{}}}", wish.key.selector)
+            }
             _ => name.clone(),
         }
     }
@@ -105,15 +114,37 @@ impl<'a> About<'a> {
         let viewed = self.view.and_then(|view| view.query.as_deref());
         viewed.or_else(|| {
             let (_, words) = self.trouble?;
-            ["(query ", "no series for ", "no value for ", "newest point of "].iter().find_map(|it| {
-                let rest = words.split_once(it)?.1;
-                let end = ["in the last", "is "].iter().filter_map(|end| {
-                    rest.find(&format!(" {end}"))
-                });
-                let end = if *it == "(query " { rest.rfind(')') } else { end.min() };
-                rest.get(..end?)
-            })
+            ["(query ", "no series for ", "no value for ", "newest point of "].iter().find_map(
+                |it| {
+                    let rest = words.split_once(it)?.1;
+                    let end = ["in the last", "is "]
+                        .iter()
+                        .filter_map(|end| rest.find(&format!(" {end}")));
+                    let end = if *it == "(query " { rest.rfind(')') } else { end.min() };
+                    rest.get(..end?)
+                },
+            )
         })
+    }
+
+    /// What the provider told the HPA's owner about this metric for this reason; its Events stay for
+    /// an hour, so that the status is believed first.
+    pub(super) fn problem<'b>(&self, facts: &'b Facts, reason: &str) -> Option<&'b str> {
+        let metric = &self.source.metric.name;
+        let metadata = &facts.hpa.metadata;
+        let fits = |why: &str, note: &str| why == reason && note.contains(metric.as_str());
+        if let Some(view) = facts.view.get() {
+            let problems = view.external_metrics.iter().flat_map(|it| it.problems.iter());
+            let ours = problems.filter(|it| {
+                Some(&it.autoscaler.namespace) == metadata.namespace.as_ref()
+                    && Some(&it.autoscaler.name) == metadata.name.as_ref()
+            });
+            let mut notes = ours.filter(|it| fits(&it.reason, &it.note)).map(|it| it.note.as_str());
+            return notes.next();
+        }
+        let events = facts.events.get()?;
+        let event = events.iter().find(|event| fits(&event.reason, &event.note))?;
+        Some(&event.note)
     }
 
     /// Whether the text is made by us, of name and selector.

@@ -13,7 +13,13 @@ use crate::explain::{
 
 pub(super) fn conditions(facts: &Facts) -> Step {
     const FOLLOWS: [Link; 13] = [
-        WAY[0], WAY[1], WAY[2], WAY[3], WAY[4], WAY[5], WAY[6],
+        WAY[0],
+        WAY[1],
+        WAY[2],
+        WAY[3],
+        WAY[4],
+        WAY[5],
+        WAY[6],
         Link::Metric,
         Link::Query,
         Link::Calls,
@@ -47,7 +53,9 @@ pub(super) fn conditions(facts: &Facts) -> Step {
     }
     let texts: Vec<_> = all
         .iter()
-        .map(|it| format!("{} {} ({})", it.type_, it.status, it.reason.as_deref().unwrap_or("no reason")))
+        .map(|it| {
+            format!("{} {} ({})", it.type_, it.status, it.reason.as_deref().unwrap_or("no reason"))
+        })
         .collect();
     ok(Link::Conditions, texts.join(", "))
 }
@@ -66,7 +74,13 @@ fn hint(message: &str) -> Option<&'static str> {
 
 pub(super) fn replicas(facts: &Facts, metrics: &[About<'_>]) -> Step {
     const FOLLOWS: [Link; 12] = [
-        WAY[0], WAY[1], WAY[2], WAY[3], WAY[4], WAY[5], WAY[6],
+        WAY[0],
+        WAY[1],
+        WAY[2],
+        WAY[3],
+        WAY[4],
+        WAY[5],
+        WAY[6],
         Link::Metric,
         Link::Calls,
         Link::Sample,
@@ -91,7 +105,8 @@ pub(super) fn replicas(facts: &Facts, metrics: &[About<'_>]) -> Step {
     let missing = proposals.len() < metrics.len();
     let only: Vec<_> = proposals.iter().map(|(_, proposal)| proposal.clone()).collect();
     if only.is_empty() {
-        let finding = format!("no value, so nothing to compute: the HPA keeps its {current} replicas");
+        let finding =
+            format!("no value, so nothing to compute: the HPA keeps its {current} replicas");
         let asked = facts.answers.iter().any(|answer| matches!(answer, Found::Is(_)));
         return match asked {
             true => broken(Link::Replicas, finding, "see above").follows(&FOLLOWS),
@@ -150,7 +165,9 @@ fn limit(facts: &Facts, decision: &Decision) -> (String, Option<String>) {
         Some(Limit::Up(_)) => (format!(", limited to {replicas} in one step"), None),
         Some(Limit::Down(_)) => (format!(", not below {replicas} in one step"), None),
         Some(Limit::MissingValue) => (
-            format!("; another metric has no value, so that nothing is scaled down: stays {replicas}"),
+            format!(
+                "; another metric has no value, so that nothing is scaled down: stays {replicas}"
+            ),
             None,
         ),
         Some(Limit::Disabled) => (", and 0 replicas switch the HPA off".to_owned(), None),

@@ -2,6 +2,7 @@
 
 use crate::explain::{
     Link, Step,
+    cause::Cause,
     facts::Facts,
     replicas::{Target, decimal},
     steps::{
@@ -20,10 +21,7 @@ pub(super) fn query(facts: &Facts, about: &About<'_>) -> Step {
     let per_replica = matches!(about.target, Some(Target::AverageValue(_)));
     let chosen = about.wish.as_ref().is_ok_and(|wish| wish.overrides.aggregator.is_some());
     let averages = about.query().is_some_and(|query| query.starts_with("avg:"));
-    let events = facts.events.get().map(Vec::as_slice).unwrap_or_default();
-    let told = events.iter().any(|event| {
-        event.reason == "AverageOfAverages" && event.note.contains(metric) && about.query().is_none()
-    });
+    let told = about.query().is_none() && about.problem(facts, "AverageOfAverages").is_some();
     if per_replica && about.is_plain() && !chosen && (averages || told) {
         let query = about.query().map(|query| format!("{query}: ")).unwrap_or_default();
         return broken(
@@ -51,7 +49,7 @@ pub(super) fn calls(facts: &Facts, about: &About<'_>) -> Step {
     if let Some((cause, words)) = about.trouble.filter(|(cause, _)| cause.link() == Link::Calls) {
         let mut step = broken(Link::Calls, format!("{when}{words}"), cause.remedy(about.query()));
         step.follows = &BEFORE;
-        if cause == crate::explain::cause::Cause::NoSeries && about.needs_service_tag() {
+        if cause == Cause::NoSeries && about.needs_service_tag() {
             step.follows = &[Link::Hpa, Link::Metric, Link::Provider, Link::NodeAgents];
             step.remedy = step.remedy.map(|remedy| {
                 format!(
@@ -64,17 +62,20 @@ pub(super) fn calls(facts: &Facts, about: &About<'_>) -> Step {
     }
     let external = facts.view.get().and_then(|view| view.external_metrics.as_ref());
     let failing = last.and_then(|call| call.error.as_deref());
-    let failing = failing.or_else(|| external.and_then(|external| external.trouble.as_deref()));
+    let failing =
+        failing.or_else(|| external.and_then(|external| external.asking.trouble.as_deref()));
     match (failing, last) {
         // The last sample is still served.
         (Some(words), _) if about.item().is_some() => {
-            let cause = crate::explain::cause::Cause::of(words);
+            let cause = Cause::of(words);
             let remedy = cause.map(|cause| cause.remedy(about.query()));
             let finding = format!("{when}{words}; the last sample is served until it is too old");
             broken(Link::Calls, finding, remedy.unwrap_or_else(|| "see the provider's log".into()))
         }
         (_, Some(_)) if failing.is_none() => ok(Link::Calls, format!("{when}a sample")),
-        _ if about.item().is_some() || about.trouble.is_some_and(|it| it.0.link() == Link::Sample) => {
+        _ if about.item().is_some()
+            || about.trouble.is_some_and(|it| it.0.link() == Link::Sample) =>
+        {
             ok(Link::Calls, "Datadog answers")
         }
         _ => unknown(Link::Calls, "not known: the provider's port 5005 would tell"),
@@ -90,19 +91,20 @@ pub(super) fn sample(facts: &Facts, about: &About<'_>) -> Step {
         item.metric_labels.iter().flatten().any(|(key, value)| key == "fallback" && value == "true")
     });
     if let Some(item) = fallback {
-        let finding = format!("there is no fresh one, so that the fallback {} is served", item.value);
+        let finding =
+            format!("there is no fresh one, so that the fallback {} is served", item.value);
         return broken(Link::Sample, finding, "see the provider's log, or its command status")
             .follows(follows);
     }
-    let limit = about.view.and_then(|view| view.age_limit);
-    let limited = limit.map(|limit| format!(", the limit is {}s", decimal(limit))).unwrap_or_default();
-    if let Some(sample) = about.view.and_then(|view| view.sample) {
-        let finding = format!("{}, {} old{limited}", decimal(sample.value), ago(facts, sample.at));
-        let age = facts.now.duration_since(sample.at).as_secs_f64();
+    let limit = about.view.and_then(|view| view.max_age);
+    let limited =
+        limit.map(|limit| format!(", the limit is {}s", decimal(limit))).unwrap_or_default();
+    if let Some((value, at)) = about.view.and_then(|view| view.value.zip(view.timestamp)) {
+        let finding = format!("{}, {} old{limited}", decimal(value), ago(facts, at));
+        let age = facts.now.duration_since(at).as_secs_f64();
         return match limit.filter(|limit| age > *limit) {
             Some(_) => {
-                broken(Link::Sample, finding, crate::explain::cause::Cause::Stale.remedy(about.query()))
-                    .follows(follows)
+                broken(Link::Sample, finding, Cause::Stale.remedy(about.query())).follows(follows)
             }
             None => ok(Link::Sample, finding),
         };
@@ -110,11 +112,13 @@ pub(super) fn sample(facts: &Facts, about: &About<'_>) -> Step {
     match about.item() {
         Some(item) => {
             let value = quantity::parse(&item.value).map_or(item.value.clone(), decimal);
-            let age = item.timestamp.map(|at| format!(", {} old", ago(facts, at))).unwrap_or_default();
+            let age =
+                item.timestamp.map(|at| format!(", {} old", ago(facts, at))).unwrap_or_default();
             ok(Link::Sample, format!("{value}{age}"))
         }
         None if about.trouble.is_some() => {
-            broken(Link::Sample, "there is none", "see the calls").follows(follows)
+            broken(Link::Sample, "there is none that may be served", "see the calls")
+                .follows(follows)
         }
         None => unknown(Link::Sample, "not known: the provider's port 5005 would tell"),
     }
@@ -122,16 +126,19 @@ pub(super) fn sample(facts: &Facts, about: &About<'_>) -> Step {
 
 pub(super) fn answer(_: &Facts, about: &About<'_>) -> Step {
     const FOLLOWS: [Link; 10] = [
-        WAY[0], WAY[1], WAY[2], WAY[3], WAY[4], WAY[5], WAY[6],
+        WAY[0],
+        WAY[1],
+        WAY[2],
+        WAY[3],
+        WAY[4],
+        WAY[5],
+        WAY[6],
         Link::Metric,
         Link::Calls,
         Link::Sample,
     ];
     let Some(answer) = about.answer.get() else {
-        return unknown(
-            Link::Answer,
-            super::why(about.answer, "was not asked for"),
-        );
+        return unknown(Link::Answer, super::why(about.answer, "was not asked for"));
     };
     match answer.items.as_slice() {
         [item] => ok(Link::Answer, format!("{}, HTTP {}", item.value, answer.code)),

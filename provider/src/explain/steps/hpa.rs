@@ -26,18 +26,26 @@ pub(super) fn hpa(facts: &Facts, metrics: &[About<'_>]) -> Step {
     if metrics.is_empty() {
         return broken(
             Link::Hpa,
-            format!("{namespace}/{name} has no metric of type External, so the provider has no part in it"),
+            format!(
+                "{namespace}/{name} has no metric of type External, so the provider has no part in it"
+            ),
             in_namespace(namespace, &format!("describe hpa {name}")),
         );
     }
     let rivals = facts.rivals.get().map(Vec::as_slice).unwrap_or_default();
     let ambiguous = condition(facts, "ScalingActive").is_some_and(|it| it.2 == "AmbiguousSelector");
     if !rivals.is_empty() || ambiguous {
-        let who = if rivals.is_empty() { "another HPA".to_owned() } else { format!("HPA {}", rivals.join(", ")) };
+        let who = if rivals.is_empty() {
+            "another HPA".to_owned()
+        } else {
+            format!("HPA {}", rivals.join(", "))
+        };
         let delete = rivals.first().map_or("OTHER", String::as_str);
         return broken(
             Link::Hpa,
-            format!("{who} scales {to}, too: the HPA controller then scales for neither (AmbiguousSelector)"),
+            format!(
+                "{who} scales {to}, too: the HPA controller then scales for neither (AmbiguousSelector)"
+            ),
             format!(
                 "put all metrics into one HPA (the largest proposal wins), then {}",
                 in_namespace(namespace, &format!("delete hpa {delete}"))
@@ -53,19 +61,25 @@ pub(super) fn hpa(facts: &Facts, metrics: &[About<'_>]) -> Step {
     }
     let status = facts.hpa.status.clone().unwrap_or_default();
     let now = status.current_replicas.unwrap_or(0);
-    if now == 0 && min != 0 && condition(facts, "ScalingActive").is_some_and(|it| it.2 == "ScalingDisabled") {
+    if now == 0
+        && min != 0
+        && condition(facts, "ScalingActive").is_some_and(|it| it.2 == "ScalingDisabled")
+    {
         return broken(
             Link::Hpa,
             format!("{to} was set to 0 replicas, which switches the HPA off"),
             in_namespace(namespace, &format!("scale {to} --replicas={}", min.max(1))),
         );
     }
-    let finding = format!("{namespace}/{name} scales {to} between {min} and {max} replicas, now {now}");
+    let finding =
+        format!("{namespace}/{name} scales {to} between {min} and {max} replicas, now {now}");
     let note = hpa::read(&facts.hpa).problems.into_iter().find(|it| it.reason != "BadMetricSource");
     let others = spec.metrics.iter().flatten().filter(|metric| metric.type_ != "External").count();
     let finding = match others {
         0 => finding,
-        _ => format!("{finding}; {others} of its metrics are not of type External and not looked at"),
+        _ => {
+            format!("{finding}; {others} of its metrics are not of type External and not looked at")
+        }
     };
     match note {
         Some(note) => ok(Link::Hpa, finding).advice(note.note),
@@ -95,7 +109,8 @@ pub(super) fn metric(facts: &Facts, about: &About<'_>) -> Step {
         Origin::DatadogMetric(Ok(_)) => {}
         Origin::Selector => {
             let (key, name) = (&wish.key, &wish.name);
-            let query = resolve::query(name, &key.selector, Aggregator::Avg, Duration::from_secs(30));
+            let query =
+                resolve::query(name, &key.selector, Aggregator::Avg, Duration::from_secs(30));
             if let Err(problem) = query {
                 return bad(problem.to_string(), Cause::Name);
             }
@@ -109,14 +124,10 @@ pub(super) fn metric(facts: &Facts, about: &About<'_>) -> Step {
             Link::ProviderRights,
         ]);
     }
-    let events = facts.events.get().map(Vec::as_slice).unwrap_or_default();
-    let conflict = events.iter().find(|event| {
-        event.reason == "ConflictingOptions" && event.note.contains(&about.source.metric.name)
-    });
-    match conflict {
-        Some(event) => broken(
+    match about.problem(facts, "ConflictingOptions") {
+        Some(note) => broken(
             Link::Metric,
-            format!("two HPAs are in conflict: {}", event.note),
+            format!("two HPAs are in conflict: {note}"),
             in_namespace(namespace, &format!("edit hpa {name}, and write the same in both")),
         ),
         None => ok(Link::Metric, text),

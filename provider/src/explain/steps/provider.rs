@@ -32,9 +32,10 @@ pub(super) fn provider(facts: &Facts) -> Step {
         (Some(pods), Some(ready)) => format!("{ready} of {} pods ready in {namespace}", pods.len()),
         _ => "it runs".to_owned(),
     };
-    if let Some((_, words)) = About::all(facts).iter().find_map(|about| {
-        about.trouble.filter(|(cause, _)| *cause == Cause::NotRead)
-    }) {
+    if let Some((_, words)) = About::all(facts)
+        .iter()
+        .find_map(|about| about.trouble.filter(|(cause, _)| *cause == Cause::NotRead))
+    {
         let remedy = Cause::NotRead.remedy(None);
         return broken(Link::Provider, format!("{runs}; {words}"), remedy)
             .follows(&[Link::ProviderRights]);
@@ -80,7 +81,7 @@ fn not_ready(facts: &Facts, pods: &[Pod], name: &str) -> Step {
 /// How external metrics are off, if they are.
 fn off(facts: &Facts) -> Option<String> {
     if let Some(view) = facts.view.get() {
-        let on = view.external_metrics.as_ref().is_some_and(|external| external.enabled);
+        let on = view.external_metrics.is_some();
         return (!on).then(|| format!("{ENABLED} is not true"));
     }
     let pods = facts.pods.get()?;
@@ -115,7 +116,7 @@ pub(super) fn port(facts: &Facts) -> Step {
 }
 
 fn is_about_the_token(why: &str) -> bool {
-    why.contains("token") && ["refuse", "403", "401", "mismatch", "differ", "another"].iter().any(|word| why.contains(word))
+    ["refuses the token", "does not know the token"].iter().any(|words| why.contains(words))
 }
 
 /// A step where something is known of node agents.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::{
     api::core::v1::Service,
+    apimachinery::pkg::util::intstr::IntOrString,
     kube_aggregator::pkg::apis::apiregistration::v1::{APIService, ServiceReference},
 };
 
@@ -112,7 +113,8 @@ fn foreign(facts: &Facts, to: &ServiceReference) -> Option<String> {
     }
     // An own Service with a wrong selector is the Service's fault.
     let labels = service.metadata.labels.as_ref();
-    if labels.and_then(|labels| labels.get("app")).is_some_and(|app| app == "datadog-cluster-agent") {
+    if labels.and_then(|labels| labels.get("app")).is_some_and(|app| app == "datadog-cluster-agent")
+    {
         return None;
     }
     Some(format!(
@@ -146,10 +148,15 @@ fn not_available(service: &APIService, reason: &str, message: &str) -> Step {
     let hear = "the HPA controller hears \"the server is currently unable to handle the request\"";
     if ["x509", "certificate", "tls:"].iter().any(|word| message.contains(word)) && !insecure {
         let (what, remedy) = if bundle {
-            ("its caBundle does not fit to the certificate that the provider serves", 
-             "kubectl apply -k manifests/overlays/own-ca, which keeps both together")
+            (
+                "its caBundle does not fit to the certificate that the provider serves",
+                "kubectl apply -k manifests/overlays/own-ca, which keeps both together",
+            )
         } else {
-            ("it has neither a caBundle nor insecureSkipTLSVerify, and the provider's certificate is its own", REGISTER)
+            (
+                "it has neither a caBundle nor insecureSkipTLSVerify, and the provider's certificate is its own",
+                REGISTER,
+            )
         };
         return broken(Link::ApiService, format!("{what}: {message}; {hear}"), remedy)
             .follows(&[Link::Aggregation]);
@@ -161,13 +168,14 @@ fn not_available(service: &APIService, reason: &str, message: &str) -> Step {
         "ServiceNotFound" | "ServicePortError" => SERVE,
         _ => "kubectl get apiservice v1beta1.external.metrics.k8s.io -o yaml",
     };
-    broken(Link::ApiService, format!("not Available ({reason}: {message}); {hear}"), remedy).follows(&[
-        Link::Aggregation,
-        Link::Service,
-        Link::Endpoints,
-        Link::Provider,
-        Link::ProviderRights,
-    ])
+    broken(Link::ApiService, format!("not Available ({reason}: {message}); {hear}"), remedy)
+        .follows(&[
+            Link::Aggregation,
+            Link::Service,
+            Link::Endpoints,
+            Link::Provider,
+            Link::ProviderRights,
+        ])
 }
 
 pub(super) fn service(facts: &Facts) -> Step {
@@ -179,13 +187,21 @@ pub(super) fn service(facts: &Facts) -> Step {
         Found::Unknown(why) => return unknown(Link::Service, why),
         Found::Missing => return missing(facts, to),
     };
+    if foreign(facts, to).is_some() {
+        return unknown(Link::Service, format!("{} is another adapter's", text(to)));
+    }
     let spec = service.spec.clone().unwrap_or_default();
     let ports = spec.ports.unwrap_or_default();
     let Some(found) = ports.iter().find(|it| it.port == port(to)) else {
         let there: Vec<_> = ports.iter().map(|port| port.port.to_string()).collect();
         return broken(
             Link::Service,
-            format!("Service {} has port {}, the APIService asks for {}", text(to), there.join(", "), port(to)),
+            format!(
+                "Service {} has port {}, the APIService asks for {}",
+                text(to),
+                there.join(", "),
+                port(to)
+            ),
             format!("{SERVE} && {REGISTER}"),
         );
     };
@@ -198,24 +214,18 @@ pub(super) fn service(facts: &Facts) -> Step {
             format!(
                 "Service {} selects {}, the provider's pods in {} have {labels}",
                 text(to),
-                selector.map(labels_of).unwrap_or_default(),
+                selector.map(self::labels).unwrap_or_default(),
                 facts.namespace
             ),
             SERVE,
-        )
-        // Of another adapter's it is right so.
-        .follows(&[Link::ApiService]);
+        );
     }
     let target = match &found.target_port {
-        Some(k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::Int(port)) => port.to_string(),
-        Some(k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::String(name)) => name.clone(),
+        Some(IntOrString::Int(port)) => port.to_string(),
+        Some(IntOrString::String(name)) => name.clone(),
         None => found.port.to_string(),
     };
     ok(Link::Service, format!("{} port {} → {target}", text(to), found.port))
-}
-
-fn labels_of(labels: &BTreeMap<String, String>) -> String {
-    self::labels(labels)
 }
 
 fn labels(labels: &BTreeMap<String, String>) -> String {
@@ -236,14 +246,12 @@ fn missing(facts: &Facts, to: &ServiceReference) -> Step {
         ports.into_iter().any(|port| port.port != 5005)
             && (selects(facts, service) == Some(true) || tls::SERVICES.contains(&name))
     };
-    let follows: &[Link] = &[];
     let Some(other) = others.iter().find(is_likely) else {
         return broken(
             Link::Service,
             format!("the APIService names Service {}, which is not there", text(to)),
             SERVE,
-        )
-        .follows(follows);
+        );
     };
     let (name, namespace) = (other.metadata.name.clone(), other.metadata.namespace.clone());
     broken(
@@ -277,38 +285,55 @@ pub(super) fn endpoints(facts: &Facts) -> Step {
         Found::Missing => &[],
         Found::Unknown(why) => return unknown(Link::Endpoints, why),
     };
-    let named = spec.ports.iter().flatten().find(|it| it.port == port(to)).and_then(|it| it.name.clone());
+    let named =
+        spec.ports.iter().flatten().find(|it| it.port == port(to)).and_then(|it| it.name.clone());
     let (mut ready, mut unready, mut ports) = (Vec::new(), 0, Vec::new());
     for slice in slices {
-        let fits = |name: &Option<String>| name.clone().unwrap_or_default() == named.clone().unwrap_or_default();
-        let port = slice.ports.iter().flatten().find(|port| fits(&port.name)).and_then(|port| port.port);
+        let fits = |name: &Option<String>| {
+            name.clone().unwrap_or_default() == named.clone().unwrap_or_default()
+        };
+        let port =
+            slice.ports.iter().flatten().find(|port| fits(&port.name)).and_then(|port| port.port);
         for endpoint in &slice.endpoints {
             let is_ready = endpoint.conditions.as_ref().and_then(|it| it.ready).unwrap_or(true);
             match (is_ready, port) {
                 (true, Some(port)) => {
-                    ready.extend(endpoint.addresses.first().map(|address| format!("{address}:{port}")));
+                    ready.extend(
+                        endpoint.addresses.first().map(|address| format!("{address}:{port}")),
+                    );
                     ports.push(port);
                 }
                 _ => unready += 1,
             }
         }
     }
-    let follows = &[Link::ApiService, Link::Service, Link::Provider, Link::ProviderRights];
+    let follows = &[Link::Service, Link::Provider, Link::ProviderRights];
     if ready.is_empty() {
         let selector = labels(&spec.selector.unwrap_or_default());
         return broken(
             Link::Endpoints,
             format!("Service {} has none that is ready ({unready} are not)", text(to)),
-            in_namespace(to.namespace.as_deref().unwrap_or_default(), &format!("get pods -l {selector}")),
+            in_namespace(
+                to.namespace.as_deref().unwrap_or_default(),
+                &format!("get pods -l {selector}"),
+            ),
         )
         .follows(follows);
     }
-    let declared: Vec<i32> = facts.pods.get().into_iter().flatten().flat_map(|pod| pod.ports.clone()).collect();
-    if selects(facts, service) == Some(true) && !declared.is_empty() && !ports.iter().any(|port| declared.contains(port)) {
+    let declared: Vec<i32> =
+        facts.pods.get().into_iter().flatten().flat_map(|pod| pod.ports.clone()).collect();
+    if selects(facts, service) == Some(true)
+        && !declared.is_empty()
+        && !ports.iter().any(|port| declared.contains(port))
+    {
         let declared: Vec<_> = declared.iter().map(ToString::to_string).collect();
         return broken(
             Link::Endpoints,
-            format!("the Service leads to {}, the provider's pods listen at {}", ready.join(", "), declared.join(", ")),
+            format!(
+                "the Service leads to {}, the provider's pods listen at {}",
+                ready.join(", "),
+                declared.join(", ")
+            ),
             SERVE,
         )
         .follows(follows);
