@@ -5,7 +5,9 @@ use crate::args::{Args, Command};
 
 fn datadog(arguments: &[&str]) -> Datadog {
     let arguments = ["datadog-cluster-agent", "run"].iter().chain(arguments);
-    let Command::Run(run) = Args::try_parse_from(arguments).unwrap().command;
+    let Command::Run(run) = Args::try_parse_from(arguments).unwrap().command else {
+        panic!("not run");
+    };
     run.datadog
 }
 
