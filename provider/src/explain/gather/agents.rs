@@ -129,7 +129,7 @@ fn find<'a>(spec: &'a PodSpec, name: &str) -> Option<&'a EnvVar> {
 /// Whether it gets variables whose names we do not see, or flags in their place.
 fn is_set_elsewhere(container: &Container) -> bool {
     let words = container.command.iter().flatten().chain(container.args.iter().flatten());
-    !container.env_from.iter().flatten().count().eq(&0)
+    container.env_from.iter().flatten().next().is_some()
         || words.into_iter().any(|word| word.starts_with("--"))
 }
 

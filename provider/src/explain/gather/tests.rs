@@ -1,6 +1,11 @@
 //! A kube-apiserver that answers from a table, and refuses everything else.
 
-use std::{collections::HashMap, convert::Infallible, sync::Arc};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    future::{Ready, ready},
+    sync::Arc,
+};
 
 use axum::http::{Request as HttpRequest, Response};
 use kube::client::Body;
@@ -36,8 +41,8 @@ fn request(name: &str) -> Request {
     Request { namespace: "default".into(), name: name.into(), provider: None }
 }
 
-async fn silent(_: &str) -> Found<View> {
-    Found::Unknown("not known: nobody answers at port 5005".into())
+fn silent(_: &str) -> Ready<Found<View>> {
+    ready(Found::Unknown("not known: nobody answers at port 5005".into()))
 }
 
 const HPAS: &str = "GET /apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers";
@@ -105,8 +110,8 @@ async fn what_is_there_is_found() {
         "GET /apis/apps/v1/namespaces/default/deployments/nginx/scale".into(),
         (200, scale),
     );
-    let ready = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
-    let pod = json!({"metadata": {"name": "it", "labels": {"app": "it"}}, "status": ready,
+    let running = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
+    let pod = json!({"metadata": {"name": "it", "labels": {"app": "it"}}, "status": running,
         "spec": {"serviceAccountName": "dca", "containers": [{"name": "it", "env": [
             {"name": "DD_EXTERNAL_METRICS_PROVIDER_ENABLED", "value": "false"},
             {"name": "DD_API_KEY", "value": "canary"}]}]}});

@@ -108,10 +108,10 @@ pub(super) fn replicas(facts: &Facts, metrics: &[About<'_>]) -> Step {
         let finding =
             format!("no value, so nothing to compute: the HPA keeps its {current} replicas");
         let asked = facts.answers.iter().any(|answer| matches!(answer, Found::Is(_)));
-        return match asked {
-            true => broken(Link::Replicas, finding, "see above").follows(&FOLLOWS),
-            false => unknown(Link::Replicas, finding),
-        };
+        if asked {
+            return broken(Link::Replicas, finding, "see above").follows(&FOLLOWS);
+        }
+        return unknown(Link::Replicas, finding);
     }
     let mut text = sums(&proposals);
     let Some(decision) = replicas::decide(&only, missing, spec, scale.wanted) else {

@@ -16,6 +16,14 @@ use crate::quantity;
 /// What breaks everything on Datadog's side.
 const BEFORE: [Link; 4] = [Link::Hpa, Link::Metric, Link::Provider, Link::ProviderRights];
 
+/// Why something of Datadog's side is not known.
+fn untold(facts: &Facts) -> &'static str {
+    match facts.view.get() {
+        Some(_) => "the provider tells of none",
+        None => "not known: the provider's port 5005 would tell",
+    }
+}
+
 pub(super) fn query(facts: &Facts, about: &About<'_>) -> Step {
     let metric = &about.source.metric.name;
     let per_replica = matches!(about.target, Some(Target::AverageValue(_)));
@@ -39,7 +47,7 @@ pub(super) fn query(facts: &Facts, about: &About<'_>) -> Step {
     }
     match about.query() {
         Some(query) => ok(Link::Query, query),
-        None => unknown(Link::Query, "not known: the provider's port 5005 would tell"),
+        None => unknown(Link::Query, untold(facts)),
     }
 }
 
@@ -78,7 +86,7 @@ pub(super) fn calls(facts: &Facts, about: &About<'_>) -> Step {
         {
             ok(Link::Calls, "Datadog answers")
         }
-        _ => unknown(Link::Calls, "not known: the provider's port 5005 would tell"),
+        _ => unknown(Link::Calls, untold(facts)),
     }
 }
 
@@ -120,7 +128,7 @@ pub(super) fn sample(facts: &Facts, about: &About<'_>) -> Step {
             broken(Link::Sample, "there is none that may be served", "see the calls")
                 .follows(follows)
         }
-        None => unknown(Link::Sample, "not known: the provider's port 5005 would tell"),
+        None => unknown(Link::Sample, untold(facts)),
     }
 }
 

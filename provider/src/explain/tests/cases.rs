@@ -9,6 +9,8 @@ use crate::explain::{
     view::{Autoscaler, Call, Problem},
 };
 
+pub(super) mod datadog;
+
 type Case = (&'static str, fn(&mut Facts), Link);
 
 pub(super) const CASES: &[Case] = &[
@@ -27,21 +29,21 @@ pub(super) const CASES: &[Case] = &[
     ("the caBundle is of another authority", other_bundle, Link::ApiService),
     ("another adapter is registered", foreign, Link::ApiService),
     ("the provider may not read HPAs", provider_rights, Link::ProviderRights),
-    ("a typo in the metric", typo, Link::Calls),
-    ("a name that Datadog cannot have", bad_name, Link::Metric),
-    ("a DatadogMetric that is not there", no_datadog_metric, Link::Metric),
-    ("the provider does not want it", unwanted, Link::Metric),
+    ("a typo in the metric", datadog::typo, Link::Calls),
+    ("a name that Datadog cannot have", datadog::bad_name, Link::Metric),
+    ("a DatadogMetric that is not there", datadog::no_datadog_metric, Link::Metric),
+    ("the provider does not want it", datadog::unwanted, Link::Metric),
     ("external metrics are off", off, Link::Provider),
     ("the token is another", token, Link::Port),
     ("the node agents' token is another", node_token, Link::NodeAgents),
     ("node agents do not use the cluster agent", node_agents_off, Link::NodeAgents),
-    ("an average that is divided twice", average, Link::Query),
-    ("Datadog refuses the query", rejected, Link::Calls),
-    ("Datadog rejects the keys", keys, Link::Calls),
-    ("the rate limit is used up", rate_limited, Link::Calls),
-    ("the budget is too small", shed, Link::Calls),
-    ("Datadog is down, the last sample still serves", down, Link::Calls),
-    ("the sample is stale", stale, Link::Sample),
+    ("an average that is divided twice", datadog::average, Link::Query),
+    ("Datadog refuses the query", datadog::rejected, Link::Calls),
+    ("Datadog rejects the keys", datadog::keys, Link::Calls),
+    ("the rate limit is used up", datadog::rate_limited, Link::Calls),
+    ("the budget is too small", datadog::shed, Link::Calls),
+    ("Datadog is down, the last sample still serves", datadog::down, Link::Calls),
+    ("the sample is stale", datadog::stale, Link::Sample),
     ("two HPAs scale one Deployment", rivals, Link::Hpa),
     ("two HPAs want different options", conflict, Link::Metric),
     ("what it scales is not there", no_target, Link::Hpa),
@@ -247,51 +249,6 @@ fn provider_rights(facts: &mut Facts) {
     facts.rights[1].allowed = Found::Missing;
 }
 
-pub(super) fn typo(facts: &mut Facts) {
-    patch(facts, |hpa| {
-        hpa["spec"]["metrics"][0]["external"]["metric"]["name"] = json!("nginx.net.requests_per_s");
-    });
-    let query = QUERY.replace("request_per_s", "requests_per_s");
-    view(facts).name = "nginx.net.requests_per_s".into();
-    view(facts).query = Some(query.clone());
-    refused(facts, 404, &no_series(&query));
-}
-
-fn bad_name(facts: &mut Facts) {
-    patch(facts, |hpa| {
-        hpa["spec"]["metrics"][0]["external"]["metric"]["name"] = json!("nginx-requests");
-    });
-    let words = "metric name \"nginx-requests\" is none that Datadog can have: a letter, then letters, digits, `_` and `.`, at most 200 characters";
-    view(facts).name = "nginx-requests".into();
-    view(facts).query = None;
-    refused(facts, 422, words);
-    view(facts).last = None;
-}
-
-fn no_datadog_metric(facts: &mut Facts) {
-    let words = "there is no DatadogMetric web/requests";
-    patch(facts, |hpa| {
-        hpa["spec"]["metrics"][0]["external"]["metric"] =
-            json!({"name": "datadogmetric@web:requests"});
-    });
-    facts.datadog_metrics.insert("web/requests".into(), Found::Missing);
-    let metric = view(facts);
-    metric.namespace = "web".into();
-    metric.name = "datadogmetric@web:requests".into();
-    metric.selector = String::new();
-    metric.query = None;
-    refused(facts, 404, words);
-    view(facts).last = None;
-}
-
-fn unwanted(facts: &mut Facts) {
-    let words = "no HPA in namespace default wants the external metric nginx.net.request_per_s with selector {kube_container_name=nginx}";
-    refused(facts, 404, words);
-    if let Found::Is(view) = &mut facts.view {
-        view.external_metrics.as_mut().unwrap().metrics.clear();
-    }
-}
-
 fn off(facts: &mut Facts) {
     unreachable(
         facts,
@@ -328,49 +285,6 @@ fn node_agents_off(facts: &mut Facts) {
     if let Found::Is(agents) = &mut facts.node_agents {
         agents[0].enabled = Found::Missing;
     }
-}
-
-fn average(facts: &mut Facts) {
-    view(facts).query = Some(QUERY.replace("sum:", "avg:"));
-}
-
-fn rejected(facts: &mut Facts) {
-    let words = format!("Datadog rejects the query: Error parsing query (query {QUERY})");
-    refused(facts, 422, &words);
-}
-
-fn keys(facts: &mut Facts) {
-    let words = format!(
-        "Datadog rejects the keys at https://api.datadoghq.com (HTTP 403: Forbidden), check DD_API_KEY and DD_APP_KEY; there is no sample (query {QUERY})"
-    );
-    refused(facts, 503, &words);
-}
-
-fn rate_limited(facts: &mut Facts) {
-    let words = format!(
-        "Datadog's rate limit is used up (HTTP 429, resets within 12s); the last sample is 121s old, the limit is 120s (query {QUERY})"
-    );
-    refused(facts, 503, &words);
-}
-
-fn shed(facts: &mut Facts) {
-    let words = format!(
-        "Datadog's query budget of 100 calls per 3600s is too small: 4000 queries need 200 calls, 1750 of them fit; the youngest autoscalers' are left out; there is no sample (query {QUERY})"
-    );
-    refused(facts, 503, &words);
-}
-
-fn down(facts: &mut Facts) {
-    let words = "Datadog cannot be reached at https://api.datadoghq.com: connection refused";
-    view(facts).last = Some(Call { at: fixture::ago(12), error: Some(words.into()) });
-}
-
-fn stale(facts: &mut Facts) {
-    let words = format!("the newest point of {QUERY} is 300s old, the limit is 120s");
-    refused(facts, 503, &words);
-    view(facts).last = Some(Call { at: fixture::ago(12), error: None });
-    view(facts).value = Some(25.0);
-    view(facts).timestamp = Some(fixture::ago(300));
 }
 
 fn rivals(facts: &mut Facts) {
