@@ -37,7 +37,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => {
             // Until there is a way to port 5005.
             let view = async |_: &str| Found::Unknown("not known: was not asked".to_owned());
-            cli::explain::run(&args, view).await
+            Box::pin(cli::explain::run(&args, view)).await
         }
     }
 }

@@ -84,8 +84,8 @@ pub async fn gather(
     let hpas: Api<HorizontalPodAutoscaler> = Api::namespaced(client.clone(), &namespace);
     let api_services: Api<APIService> = Api::all(client.clone());
     let (hpa, api_service) = tokio::join!(
-        ask("get horizontalpodautoscalers.autoscaling", hpas.get(&name)),
-        ask("get apiservices.apiregistration.k8s.io", api_services.get(API_SERVICE)),
+        Box::pin(ask("get horizontalpodautoscalers.autoscaling", hpas.get(&name))),
+        Box::pin(ask("get apiservices.apiregistration.k8s.io", api_services.get(API_SERVICE))),
     );
     let mut hpa = match hpa {
         Found::Is(hpa) => hpa,
@@ -116,14 +116,14 @@ pub async fn gather(
         versions,
         aggregation,
     ) = tokio::join!(
-        view(&provider),
-        answers::gather(client, &hpa),
-        target::gather(client, &hpa),
-        registered,
-        agents,
-        datadog_metrics(client, &hpa),
-        api_versions(client),
-        aggregation(client),
+        Box::pin(view(&provider)),
+        Box::pin(answers::gather(client, &hpa)),
+        Box::pin(target::gather(client, &hpa)),
+        Box::pin(registered),
+        Box::pin(agents),
+        Box::pin(datadog_metrics(client, &hpa)),
+        Box::pin(api_versions(client)),
+        Box::pin(aggregation(client)),
     );
     Ok(Facts {
         now: Timestamp::now(),
@@ -201,7 +201,9 @@ fn tidied<T>(mut found: Found<T>, metadata: fn(&mut T) -> &mut ObjectMeta) -> Fo
 
 fn tidied_all<T>(found: Found<Vec<T>>, metadata: fn(&mut T) -> &mut ObjectMeta) -> Found<Vec<T>> {
     found.map(|mut items| {
-        items.iter_mut().for_each(|item| tidy(metadata(item)));
+        for item in &mut items {
+            tidy(metadata(item));
+        }
         items
     })
 }

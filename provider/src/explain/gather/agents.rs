@@ -26,7 +26,7 @@ const TOKEN: &str = "DD_CLUSTER_AGENT_AUTH_TOKEN";
 /// Where the cluster agent's token is, if nothing says so.
 const DEFAULT_TOKEN: &str = "Secret datadogtoken, key token";
 
-pub(super) struct Agents {
+pub(super) struct Workloads {
     pub(super) deployment: Found<Deployment>,
     pub(super) pods: Found<Vec<Pod>>,
     pub(super) node_agents: Found<Vec<NodeAgent>>,
@@ -48,7 +48,7 @@ pub(super) async fn namespace(client: &Client, api_service: &Found<APIService>) 
     })
 }
 
-pub(super) async fn gather(client: &Client, namespace: &str) -> Agents {
+pub(super) async fn gather(client: &Client, namespace: &str) -> Workloads {
     let ours = ListParams::default().labels(OURS);
     let deployments: Api<AppsDeployment> = Api::namespaced(client.clone(), namespace);
     let pods: Api<CorePod> = Api::namespaced(client.clone(), namespace);
@@ -70,7 +70,7 @@ pub(super) async fn gather(client: &Client, namespace: &str) -> Agents {
         Found::Is(None) | Found::Missing => Found::Missing,
         Found::Unknown(why) => Found::Unknown(why),
     };
-    Agents {
+    Workloads {
         deployment,
         pods: pods.map(|list| list.items.iter().map(pod).collect()),
         node_agents: daemon_sets.map(|list| list.items.iter().filter_map(node_agent).collect()),
@@ -100,8 +100,8 @@ fn pod(pod: &CorePod) -> Pod {
 fn state(pod: &CorePod) -> String {
     let status = pod.status.clone().unwrap_or_default();
     let phase = status.phase.unwrap_or_else(|| "Unknown".to_owned());
-    let states = status.container_statuses.unwrap_or_default().into_iter();
-    let reason = states.filter_map(|container| container.state).find_map(|state| {
+    let containers = status.container_statuses.unwrap_or_default().into_iter();
+    let reason = containers.filter_map(|container| container.state).find_map(|state| {
         let waiting = state.waiting.and_then(|waiting| waiting.reason);
         waiting.or_else(|| state.terminated.and_then(|terminated| terminated.reason))
     });

@@ -8,6 +8,7 @@ use crate::{
         Link, Step,
         cause::Cause,
         facts::{Facts, Found},
+        replicas::Target,
         steps::{
             about::{About, condition},
             broken, in_namespace, ok,
@@ -88,7 +89,7 @@ pub(super) fn hpa(facts: &Facts, metrics: &[About<'_>]) -> Step {
 }
 
 pub(super) fn metric(facts: &Facts, about: &About<'_>) -> Step {
-    let target = about.target.map_or_else(|| "no target".to_owned(), |target| target.text());
+    let target = about.target.map_or_else(|| "no target".to_owned(), Target::text);
     let text = format!("{}, target {target}", about.text());
     let namespace = facts.hpa.metadata.namespace.as_deref().unwrap_or_default();
     let name = facts.hpa.metadata.name.as_deref().unwrap_or_default();
