@@ -53,6 +53,10 @@ pub enum Command {
     Env(commands::Local),
     /// Say whether `run` could start with these flags and this environment
     CheckConfig(Box<commands::CheckConfig>),
+    /// Say why an HPA does or does not scale
+    ///
+    /// Exits with 0 where nothing is broken, 1 where something is, 2 where there is nothing to look at.
+    Explain(Box<commands::Explain>),
     /// Print a script that completes commands and flags in a shell
     Completion(commands::Completion),
 }

@@ -25,6 +25,7 @@ use crate::{
 
 mod check;
 pub mod connect;
+mod explain;
 mod flare;
 mod forms;
 pub mod metamap;
@@ -115,6 +116,7 @@ async fn run(args: Args, settings: Settings) -> anyhow::Result<ExitCode> {
             show(args.json, &findings, |findings| check::text(findings, paint))?;
             Ok(if check::is_good(&findings) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Command::Explain(args) => Box::pin(explain::run(&args)).await,
         Command::Completion(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Args::command(), NAME, &mut script);

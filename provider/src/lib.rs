@@ -37,6 +37,8 @@ pub mod serve;
 
 pub mod write;
 
+pub mod explain;
+
 pub mod app;
 pub mod cli;
 pub mod fuzz;

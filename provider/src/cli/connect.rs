@@ -57,9 +57,9 @@ impl Agent {
     /// Connects to the agent that `args` lead to.
     pub async fn connect(args: &Connect) -> Result<Self, Error> {
         let config = token::Config {
-            value: args.auth_token.clone(),
-            file: args.auth_token_file.clone().filter(|file| !file.as_os_str().is_empty()),
-            secret: args.token_name.clone(),
+            value: args.port.auth_token.clone(),
+            file: args.port.auth_token_file.clone().filter(|file| !file.as_os_str().is_empty()),
+            secret: args.port.token_name.clone(),
         };
         if let Some(cluster) = forward::wanted(args).await? {
             let way = forward::open(args, &cluster).await?;
@@ -166,8 +166,8 @@ impl Agent {
 }
 
 async fn direct(args: &Connect) -> Result<Way, Error> {
-    let place = match args.address.as_deref() {
-        None => format!("127.0.0.1:{}", args.cmd_port),
+    let place = match args.port.address.as_deref() {
+        None => format!("127.0.0.1:{}", args.port.cmd_port),
         Some(address) => {
             let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
             port.ok_or_else(|| Error::Address { address: address.to_owned() })?;
@@ -184,8 +184,13 @@ async fn direct(args: &Connect) -> Result<Way, Error> {
 
 /// The cluster that we are in, for the Secret; none is no error, as the token may be elsewhere.
 async fn own_cluster(args: &Connect) -> Option<token::Cluster> {
+    let own = args.port.kube_resources_namespace.clone().filter(|it| !it.is_empty());
+    if args.kubeconfig.is_some() || args.context.is_some() {
+        let cluster = forward::cluster(args).await.ok()?;
+        let namespace = own.unwrap_or_else(|| cluster.namespace.clone());
+        return Some(token::Cluster { namespace, ..cluster });
+    }
     let config = kube::Config::infer().await.ok()?;
-    let own = args.kube_resources_namespace.clone().filter(|it| !it.is_empty());
     let namespace = own.unwrap_or_else(|| config.default_namespace.clone());
     Some(token::Cluster { kube: kube::Client::try_from(config).ok()?, namespace })
 }
