@@ -135,7 +135,8 @@ fn state(entry: &Entry, asking: &Asking, now: Timestamp) -> State {
     State::Failing(Reason { word, mendable })
 }
 
-fn trouble_word(error: &Error) -> &'static str {
+/// The word for trouble that is no query's.
+pub(crate) fn trouble_word(error: &Error) -> &'static str {
     match error {
         Error::Forbidden { .. } => "KeysRejected",
         Error::RateLimited { .. } => "BudgetExhausted",
