@@ -21,6 +21,7 @@ use crate::{
     telemetry, write,
 };
 
+mod page;
 mod serving;
 
 /// Runs the command of `args` to its end.
@@ -61,6 +62,9 @@ async fn start(args: Run) -> anyhow::Result<()> {
     let cluster = external.as_ref().map(|external| (&external.kube, external.namespace.as_str()));
     let certificates = serving::start_certificates(serving, cluster, expiry, &mut tasks)?;
     let tls = serve::tls::config(&certificates, Arc::new(AnyClient::default()));
+    if let Some(external) = &external {
+        page::start(&args.page, page::parts(external), &certificates, &mut tasks)?;
+    }
     let kube = external.as_ref().map(|external| external.kube.clone());
     let access = serving::start_access(serving, kube, reviews, &mut tasks)?;
     let api = external.map(|external| external.api);

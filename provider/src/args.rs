@@ -9,11 +9,13 @@ use crate::telemetry::Format;
 
 mod datadog;
 mod external_metrics;
+mod page;
 mod serving;
 
 pub use crate::args::{
     datadog::{BadEndpoint, Datadog, Invalid},
     external_metrics::ExternalMetrics,
+    page::Page,
     serving::Serving,
 };
 
@@ -46,6 +48,9 @@ pub struct Run {
     /// Where and how the API is served.
     #[command(flatten)]
     pub serving: Serving,
+    /// The status page.
+    #[command(flatten)]
+    pub page: Page,
     /// The log.
     #[command(flatten)]
     pub log: Log,

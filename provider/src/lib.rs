@@ -37,6 +37,7 @@ pub mod write;
 pub mod app;
 pub mod fuzz;
 pub mod metrics;
+pub mod page;
 mod patience;
 pub mod shutdown;
 pub mod telemetry;

@@ -25,7 +25,7 @@ mod status;
 mod statuses;
 mod words;
 
-pub(crate) use self::saying::trouble_word as cause;
+pub(crate) use self::saying::{reason_of as reason, trouble_word as cause};
 
 /// The reporter of Events, and the field manager of what is applied.
 const MANAGER: &str = "datadog-cluster-agent";

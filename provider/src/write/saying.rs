@@ -114,6 +114,14 @@ impl<'a> Topic<'a> {
     }
 }
 
+/// The `reason` of the Event about this metric at `now`; nothing where it is well, or not asked yet.
+pub(crate) fn reason_of(entry: &Entry, asking: &Asking, now: Timestamp) -> Option<&'static str> {
+    match state(entry, asking, now) {
+        State::Failing(reason) => Some(reason.word),
+        State::Well | State::Unknown => None,
+    }
+}
+
 fn state(entry: &Entry, asking: &Asking, now: Timestamp) -> State {
     if entry.fresh(now).is_some() {
         return State::Well;

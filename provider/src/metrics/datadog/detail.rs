@@ -91,7 +91,8 @@ fn datadog_metrics(told: &mut Told<'_>, snapshot: &Snapshot, now: Timestamp) -> 
 /// As Datadog's agent has it: the metric and its scope; of another query, its text.
 fn series_name(query: &Query) -> String {
     let Some(plain) = query.plain() else { return query.as_str().to_owned() };
-    let tags: Vec<_> = plain.tags.iter().map(|(key, value)| format!("{key}:{value}")).collect();
+    let mut tags: Vec<_> = plain.tags.iter().map(|(key, value)| format!("{key}:{value}")).collect();
+    tags.sort_unstable();
     let scope = if tags.is_empty() { "*".to_owned() } else { tags.join(",") };
     format!("{}{{{scope}}}", plain.metric)
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     demand::{DatadogMetricUse, Demand, MetricKey, ObjectName},
     metrics::Metrics,
+    query::{Aggregator, Plain, Query},
     sample::Sample,
     store::Entry,
     testing,
@@ -17,9 +18,17 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn entry(query: &str, age: Option<i64>) -> Arc<Entry> {
+fn entry(query: impl Into<Query>, age: Option<i64>) -> Arc<Entry> {
     let sample = age.map(|age| Sample { value: 26.5, at: at(NOW - age) });
-    Arc::new(Entry { sample, ..testing::entry(query) })
+    let ask = Ok(Ask { window: testing::WINDOW, query: query.into() });
+    Arc::new(Entry { ask, sample, ..testing::entry("") })
+}
+
+fn plain(metric: &str) -> Query {
+    let tags = [("kube_container_name", "nginx"), ("env", "prod")];
+    let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().collect();
+    let metric = metric.to_owned();
+    Query::from(Plain { aggregator: Aggregator::Sum, metric, tags, rollup: 30 })
 }
 
 fn exchange(remaining: u32) -> Exchange {
@@ -61,9 +70,9 @@ fn world() -> Snapshot {
         demand.datadog_metrics.insert(object, use_);
     }
     let entries = [
-        entry("avg:a{*}.rollup(30)", Some(20)),
-        entry("100 * sum:b{x:\"1\"}", Some(500)),
-        entry("avg:c{*}", None),
+        entry(plain("nginx.net.request_per_s"), Some(20)),
+        entry(Query::new("100 * sum:b{x:\"1\"}"), Some(500)),
+        entry(Query::new("avg:c{*}"), None),
     ];
     let rate_limit = exchange(900).rate_limit;
     let asking = Asking { budget: rate_limit, period: Duration::from_secs(30), ..Asking::default() };
@@ -102,7 +111,7 @@ async fn ten_thousand_metrics_make_no_endless_scrape() {
         (0..10_000).map(|n| testing::key("default", &format!("queue.depth.{n:05}"))).collect();
     let demand: Arc<Demand> = testing::demand(keys.iter().map(|key| (key.clone(), "it")));
     let entries: Vec<_> =
-        keys.iter().map(|key| entry(&format!("avg:{}{{a:b}}", key.metric), Some(1))).collect();
+        keys.iter().map(|key| entry(plain(&key.metric), Some(1))).collect();
     let text = scrape(&Metrics::default(), &Snapshot::new(demand, &entries)).await;
     let count = |name: &str| text.lines().filter(|line| line.starts_with(name)).count();
     assert_eq!(count("external_metrics_processed_value{"), SHOWN);
