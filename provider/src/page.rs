@@ -112,7 +112,9 @@ async fn login(State(page): State<Page>, request: Request) -> Response {
     let typed = fields.find(|(name, _)| name == "token").map(|(_, value)| value);
     let session = Session::of(&page.token.borrow());
     match typed {
-        Some(typed) if session.is_token(typed.trim()) => see_page(&session.cookie(Timestamp::now())),
+        Some(typed) if session.is_token(typed.trim()) => {
+            see_page(&session.cookie(Timestamp::now()))
+        }
         _ => refused(),
     }
 }
@@ -124,8 +126,7 @@ async fn logout() -> Response {
 /// On to the page, so that a reload sends no form again.
 fn see_page(cookie: &str) -> Response {
     let Ok(cookie) = HeaderValue::from_str(cookie) else { return refused() };
-    let headers =
-        [(LOCATION, HeaderValue::from_static("/")), (SET_COOKIE, cookie)];
+    let headers = [(LOCATION, HeaderValue::from_static("/")), (SET_COOKIE, cookie)];
     (StatusCode::SEE_OTHER, headers, [(CACHE_CONTROL, "no-store")]).into_response()
 }
 

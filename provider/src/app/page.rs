@@ -52,8 +52,7 @@ pub(super) fn start(
         length >= SHORTEST_TOKEN,
         "the status page needs {TOKEN} of at least {SHORTEST_TOKEN} characters, it has {length}"
     );
-    let listener =
-        serve::bind(Some(args.status_page_bind_address), port, "DD_STATUS_PAGE_PORT")?;
+    let listener = serve::bind(Some(args.status_page_bind_address), port, "DD_STATUS_PAGE_PORT")?;
     tracing::info!(address = %listener.local_addr()?, "status page is on");
     let Parts { store, leadership, token, kube } = parts;
     let history = History::default();
@@ -66,7 +65,8 @@ pub(super) fn start(
     });
     let objects = Objects::new(Some(kube));
     let router = page::router(Page { store, leadership, token, history, objects });
-    let tls = serve::tls::config(certificates, rustls::server::WebPkiClientVerifier::no_client_auth());
+    let tls =
+        serve::tls::config(certificates, rustls::server::WebPkiClientVerifier::no_client_auth());
     let stopping = tasks.stopping.clone();
     tasks.spawn("status page", async move {
         Ok(serve::Server::default().run(listener, tls, router, stopping).await?)

@@ -175,19 +175,16 @@ fn wanted(told: &mut Told<'_>, snapshot: &Snapshot, now: Timestamp) -> fmt::Resu
 impl Datadog {
     fn questions(&self, told: &mut Told<'_>) -> fmt::Result {
         // A family without a member has no line.
-        drop(self.requests.get_or_create(&Outcome { status: "success", join_leader: JOIN_LEADER.1 }));
+        drop(
+            self.requests.get_or_create(&Outcome { status: "success", join_leader: JOIN_LEADER.1 }),
+        );
         let questions = "Questions to Datadog's query API by outcome";
         told.metric("datadog_requests", questions, self.requests.metric_type(), &self.requests)?;
         let http = "HTTP requests that those took, retries and other endpoints included";
         let type_ = Counter::<u64>::TYPE;
         told.metric("datadog_http_requests", http, type_, &self.http_requests)?;
         let elapsed = "Time that one question to Datadog took, with its retries";
-        told.metric(
-            "external_metrics_retriever_elapsed",
-            elapsed,
-            Histogram::TYPE,
-            &self.elapsed,
-        )
+        told.metric("external_metrics_retriever_elapsed", elapsed, Histogram::TYPE, &self.elapsed)
     }
 
     fn asking(&self, told: &mut Told<'_>, asking: &Asking, now: Timestamp) -> fmt::Result {

@@ -46,7 +46,9 @@ impl Told<'_> {
         let help = format!("{help}.");
         let mut family = self.0.encode_descriptor(name, &help, None, MetricType::Counter)?;
         for (labels, value) in values {
-            family.encode_family(&labels)?.encode_counter::<[(&str, &str); 0], _, u64>(&value, None)?;
+            family
+                .encode_family(&labels)?
+                .encode_counter::<[(&str, &str); 0], _, u64>(&value, None)?;
         }
         Ok(())
     }

@@ -14,7 +14,10 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{demand::{Demand, MetricKey}, store::Snapshot};
+use crate::{
+    demand::{Demand, MetricKey},
+    store::Snapshot,
+};
 
 /// Minutes that are kept.
 pub const MINUTES: usize = 60;
@@ -53,14 +56,20 @@ impl History {
         for (key, _, entry) in snapshot.iter() {
             let Some(sample) = entry.sample else { continue };
             let minute = sample.at.as_second().div_euclid(60);
-            kept.rings.entry(hash(key)).or_insert_with(|| Box::new(Ring::new(minute))).put(minute, sample.value);
+            kept.rings
+                .entry(hash(key))
+                .or_insert_with(|| Box::new(Ring::new(minute)))
+                .put(minute, sample.value);
         }
     }
 
     /// The values of the hour that ends at `now`, the oldest first; nothing where there are none.
     pub fn of(&self, key: &MetricKey, now: Timestamp) -> Vec<Option<f32>> {
         let kept = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        kept.rings.get(&hash(key)).map(|ring| ring.hour(now.as_second().div_euclid(60))).unwrap_or_default()
+        kept.rings
+            .get(&hash(key))
+            .map(|ring| ring.hour(now.as_second().div_euclid(60)))
+            .unwrap_or_default()
     }
 }
 
@@ -83,7 +92,8 @@ impl Ring {
     }
 
     fn hour(&self, now: i64) -> Vec<Option<f32>> {
-        let is_kept = |minute: &i64| *minute <= self.minute && *minute > self.minute - MINUTES as i64;
+        let is_kept =
+            |minute: &i64| *minute <= self.minute && *minute > self.minute - MINUTES as i64;
         let value = |minute: i64| {
             let value = self.values[place(minute)];
             (is_kept(&minute) && value.is_finite()).then_some(value)
@@ -103,7 +113,11 @@ fn hash(key: &MetricKey) -> u64 {
 }
 
 /// Keeps what `store` holds until `stop`.
-pub async fn run(history: History, mut store: watch::Receiver<Arc<Snapshot>>, stop: CancellationToken) {
+pub async fn run(
+    history: History,
+    mut store: watch::Receiver<Arc<Snapshot>>,
+    stop: CancellationToken,
+) {
     let keep = async {
         loop {
             let snapshot = store.borrow_and_update().clone();

@@ -285,7 +285,12 @@ impl Scaling {
             current: number("/status/currentReplicas"),
             desired: number("/status/desiredReplicas"),
             bounds: (number("/spec/minReplicas"), number("/spec/maxReplicas")),
-            conditions: conditions.into_iter().flatten().take(PER_ROW).map(Condition::read).collect(),
+            conditions: conditions
+                .into_iter()
+                .flatten()
+                .take(PER_ROW)
+                .map(Condition::read)
+                .collect(),
             error: None,
         }
     }
@@ -297,7 +302,12 @@ impl Condition {
         let type_ = text("type");
         // The only one that is better false.
         let good = if type_ == "ScalingLimited" { "False" } else { "True" };
-        Self { good: condition["status"] == good, type_, reason: text("reason"), message: text("message") }
+        Self {
+            good: condition["status"] == good,
+            type_,
+            reason: text("reason"),
+            message: text("message"),
+        }
     }
 }
 
@@ -356,7 +366,10 @@ mod tests {
     #[test]
     fn trouble_comes_first() {
         let model = model(5, Filter::default());
-        assert_eq!(names(&model), ["hpa-00003", "hpa-00001", "hpa-00000", "hpa-00004", "hpa-00002"]);
+        assert_eq!(
+            names(&model),
+            ["hpa-00003", "hpa-00001", "hpa-00000", "hpa-00004", "hpa-00002"]
+        );
         assert_eq!((model.metrics, model.autoscalers), ((3, 5), (2, 5, 5)));
         assert!(matches!(model.rows[0].metrics[0].state, State::Trouble("NoSeries", _)));
         assert_eq!(model.rows[2].metrics[0].state, State::Fresh);

@@ -77,9 +77,9 @@ impl Objects {
 
 fn resource(kind: Kind) -> ApiResource {
     match kind {
-        Kind::Hpa => ApiResource::erase::<
-            k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler,
-        >(&()),
+        Kind::Hpa => {
+            ApiResource::erase::<k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler>(&())
+        }
         Kind::Wpa => wpa::resource(),
     }
 }

@@ -97,7 +97,8 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
     let is_whole = text.is_ascii() && text.len().is_multiple_of(2);
-    let pairs = (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok());
+    let pairs =
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok());
     is_whole.then(|| pairs.collect())?
 }
 
@@ -147,7 +148,8 @@ mod tests {
     fn a_cookie_cannot_be_made_up() {
         let cookie = session(TOKEN).cookie(at(0));
         let longer = cookie.replace("=28800.", "=99999.");
-        for value in [&*longer, &format!("{NAME}=1"), &format!("{NAME}=9.é"), &format!("{NAME}=9.")] {
+        for value in [&*longer, &format!("{NAME}=1"), &format!("{NAME}=9.é"), &format!("{NAME}=9.")]
+        {
             let value = value.split(';').next().unwrap();
             let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) else { continue };
             let headers = HeaderMap::from_iter([(COOKIE, value)]);

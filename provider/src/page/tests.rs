@@ -29,7 +29,11 @@ fn page(snapshot: Snapshot) -> Page {
     }
 }
 
-async fn ask(page: &Page, request: axum::http::request::Builder, body: &str) -> (StatusCode, HeaderMap, String) {
+async fn ask(
+    page: &Page,
+    request: axum::http::request::Builder,
+    body: &str,
+) -> (StatusCode, HeaderMap, String) {
     let request = request.body(Body::from(body.to_owned())).unwrap();
     let response = router(page.clone()).oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
@@ -62,7 +66,10 @@ async fn without_the_token_there_is_a_form_and_nothing_else() {
     let wrong = Request::builder().uri("/").header("authorization", "Bearer wrong");
     let (status, _, body) = ask(&page, wrong, "").await;
     assert_eq!(status, StatusCode::FORBIDDEN);
-    assert!(body.contains("DD_CLUSTER_AGENT_AUTH_TOKEN") && !body.contains("secret-team"), "{body}");
+    assert!(
+        body.contains("DD_CLUSTER_AGENT_AUTH_TOKEN") && !body.contains("secret-team"),
+        "{body}"
+    );
     assert!(!body.contains(TOKEN));
 }
 
@@ -75,7 +82,10 @@ async fn who_types_the_token_gets_a_cookie_that_opens_the_page() {
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
 
     let (status, headers, _) = ask(&page, form(), &format!("token={TOKEN}")).await;
-    assert_eq!((status, &headers[LOCATION]), (StatusCode::SEE_OTHER, &HeaderValue::from_static("/")));
+    assert_eq!(
+        (status, &headers[LOCATION]),
+        (StatusCode::SEE_OTHER, &HeaderValue::from_static("/"))
+    );
     let cookie = headers[SET_COOKIE].to_str().unwrap();
     assert!(!cookie.contains(TOKEN));
     let pair = cookie.split(';').next().unwrap();
@@ -116,7 +126,10 @@ async fn nothing_that_others_write_becomes_markup() {
         ..Leadership::default()
     })
     .1;
-    for uri in ["/".to_owned(), format!("/?find={0}&namespace={0}&show={0}", "%3C%2Fstyle%3E%3Cscript%3E%22%3E")] {
+    for uri in [
+        "/".to_owned(),
+        format!("/?find={0}&namespace={0}&show={0}", "%3C%2Fstyle%3E%3Cscript%3E%22%3E"),
+    ] {
         let body = see(&page, &uri).await;
         assert!(!body.contains("<script") && !body.contains("<img"), "{body}");
         assert_eq!(body.matches("</style>").count(), 1, "{body}");
@@ -133,7 +146,13 @@ async fn ten_thousand_autoscalers_are_a_page_of_some_hundred_kilobytes() {
         let namespace = format!("team-{}", number % 100);
         let key = testing::key(&namespace, &format!("queue.depth.{number}"));
         let by = testing::hpa(&namespace, &format!("worker-{number}"));
-        demand.add(key, format!("queue.depth.{number}"), Source::Selector, Overrides::default(), by);
+        demand.add(
+            key,
+            format!("queue.depth.{number}"),
+            Source::Selector,
+            Overrides::default(),
+            by,
+        );
     }
     let demand = Arc::new(demand.build());
     let sample = Some(Sample { value: 26.5, at: now });

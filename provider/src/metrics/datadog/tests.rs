@@ -62,6 +62,7 @@ fn world() -> Snapshot {
         let object = ObjectName { namespace: "web".into(), name: name.into() };
         let key = if active { testing::key("default", "a") } else { MetricKey::of(&object) };
         let use_ = DatadogMetricUse {
+            uid: String::new(),
             key,
             external_metric_name: None,
             active,
@@ -75,7 +76,8 @@ fn world() -> Snapshot {
         entry(Query::new("avg:c{*}"), None),
     ];
     let rate_limit = exchange(900).rate_limit;
-    let asking = Asking { budget: rate_limit, period: Duration::from_secs(30), ..Asking::default() };
+    let asking =
+        Asking { budget: rate_limit, period: Duration::from_secs(30), ..Asking::default() };
     Snapshot::new(Arc::new(demand), &entries).with(Arc::new(asking))
 }
 
@@ -99,7 +101,10 @@ async fn a_follower_tells_only_what_it_would_answer_itself() {
     let text = scrape(&metrics, &world()).await;
     assert_eq!(
         series(&text),
-        ["external_metrics_replica{valid=\"true\"} 1.0", "external_metrics_replica{valid=\"false\"} 2.0"]
+        [
+            "external_metrics_replica{valid=\"true\"} 1.0",
+            "external_metrics_replica{valid=\"false\"} 2.0"
+        ]
     );
     sender.send_modify(|it| it.role = Role::Leader);
     assert!(scrape(&metrics, &world()).await.contains("external_metrics_processed_value{"));
@@ -110,8 +115,7 @@ async fn ten_thousand_metrics_make_no_endless_scrape() {
     let keys: Vec<_> =
         (0..10_000).map(|n| testing::key("default", &format!("queue.depth.{n:05}"))).collect();
     let demand: Arc<Demand> = testing::demand(keys.iter().map(|key| (key.clone(), "it")));
-    let entries: Vec<_> =
-        keys.iter().map(|key| entry(plain(&key.metric), Some(1))).collect();
+    let entries: Vec<_> = keys.iter().map(|key| entry(plain(&key.metric), Some(1))).collect();
     let text = scrape(&Metrics::default(), &Snapshot::new(demand, &entries)).await;
     let count = |name: &str| text.lines().filter(|line| line.starts_with(name)).count();
     assert_eq!(count("external_metrics_processed_value{"), SHOWN);
