@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::middleware::from_fn_with_state;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 
@@ -10,7 +11,11 @@ use crate::{
     args,
     lead::{Leadership, Role},
     page::{self, Page, history::History, objects::Objects},
-    serve::{self, tls::Certificates},
+    serve::{
+        self,
+        guard::{self, Guard},
+        tls::Certificates,
+    },
     store::Snapshot,
 };
 
@@ -64,12 +69,17 @@ pub(super) fn start(
         }
     });
     let objects = Objects::new(Some(kube));
-    let router = page::router(Page { store, leadership, token, history, objects });
+    let server = serve::Server::default();
+    let guard = from_fn_with_state(Guard::new(&server.limits), guard::guard);
+    let page = Page { store, leadership, token, history, objects };
+    let router = page::router(page).layer(guard);
     let tls =
         serve::tls::config(certificates, rustls::server::WebPkiClientVerifier::no_client_auth());
-    let stopping = tasks.stopping.clone();
-    tasks.spawn("status page", async move {
-        Ok(serve::Server::default().run(listener, tls, router, stopping).await?)
-    });
+    // With the others, not with the API's server: whatever ends first ends all.
+    let stopping = tasks.stop.clone();
+    tasks.spawn(
+        "status page",
+        async move { Ok(server.run(listener, tls, router, stopping).await?) },
+    );
     Ok(())
 }

@@ -170,4 +170,23 @@ mod tests {
         history.observe(&Snapshot::default());
         assert!(history.of(&testing::key("default", "m"), minute(100)).is_empty());
     }
+
+    /// What `docs/monitoring.md` says of ten thousand metrics.
+    #[cfg(target_os = "linux")]
+    #[test]
+    #[ignore = "measures the memory of the process: cargo test -p provider --lib history -- --ignored"]
+    fn ten_thousand_metrics_take_less_than_four_megabytes() {
+        let resident = || -> i64 {
+            let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+            4 * pages.split(' ').nth(1).unwrap().parse::<i64>().unwrap()
+        };
+        let keys = (0..10_000).map(|number| (testing::key("default", &format!("m.{number}")), "m"));
+        let sample = Some(Sample { value: 1.0, at: minute(100) });
+        let entry = Arc::new(Entry { sample, ..testing::entry("q") });
+        let snapshot = Snapshot::new(testing::demand(keys), &vec![entry; 10_000]);
+        let (history, before) = (History::default(), resident());
+        history.observe(&snapshot);
+        let taken = resident() - before;
+        assert!((2000..4000).contains(&taken), "{taken} KiB");
+    }
 }
