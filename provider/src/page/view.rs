@@ -246,7 +246,7 @@ fn metric(metric: &Metric) -> Markup {
                 @if let Some(query) = &metric.query { div { code { (query) } } }
             }
             div.value {
-                b { (metric.value.map_or("–".to_owned(), |it| it.to_string())) }
+                b title=[metric.value] { (metric.value.map_or("–".to_owned(), short)) }
                 @if let Some(age) = metric.age {
                     div.soft { (seconds(age)) " old, limit " (seconds(metric.age_limit)) }
                 }
@@ -299,7 +299,36 @@ fn link(filter: &Filter, page: usize) -> String {
     format!("/?{query}")
 }
 
+/// Few digits, for who looks; all of them are in the tooltip.
+fn short(value: f64) -> String {
+    let size = value.abs();
+    if size != 0.0 && !(1e-3..1e9).contains(&size) {
+        return format!("{value:.3e}");
+    }
+    let digits = format!("{value:.3}");
+    digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// Whole seconds, as the API says them.
 fn seconds(duration: Duration) -> String {
     format!("{}s", duration.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_have_few_digits() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (26.5, "26.5"),
+            (18.554_319_7, "18.554"),
+            (100.0, "100"),
+            (-0.000_25, "-2.500e-4"),
+            (9e15, "9.000e15"),
+        ] {
+            assert_eq!(short(value), expected);
+        }
+    }
 }

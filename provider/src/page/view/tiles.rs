@@ -54,7 +54,7 @@ fn leader(model: &Model) -> Markup {
         Role::Follower => "This replica follows",
     };
     html! {
-        div.tile {
+        div.tile.leader {
             dt { "Leader" }
             @match &leadership.lease {
                 Some(LeaseView { name, holder, acquired, transitions, .. }) => dd {
