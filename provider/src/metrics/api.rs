@@ -154,9 +154,9 @@ impl Api {
             _ => return,
         };
         let in_error = if code < 400 { "false" } else { "true" };
-        let handled = Handled { handler, in_error };
-        self.external_requests.get_or_create(&handled).inc();
-        self.external_elapsed.get_or_create(&handled).observe(seconds);
+        let labels = Handled { handler, in_error };
+        self.external_requests.get_or_create(&labels).inc();
+        self.external_elapsed.get_or_create(&labels).observe(seconds);
     }
 
     pub(super) fn served(&self, group: &'static str, timestamp: Timestamp, now: Timestamp) {
