@@ -21,6 +21,8 @@ use crate::{
 
 /// Minutes that are kept.
 pub const MINUTES: usize = 60;
+/// The same, to reckon with.
+const SPAN: i64 = 60;
 /// From one look at the store to the next.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -84,7 +86,7 @@ impl Ring {
         if steps < 0 {
             return; // samples of one metric only get newer
         }
-        for step in 1..=steps.min(MINUTES as i64) {
+        for step in 1..=steps.min(SPAN) {
             self.values[place(self.minute + step)] = f32::NAN;
         }
         self.minute = minute;
@@ -92,18 +94,17 @@ impl Ring {
     }
 
     fn hour(&self, now: i64) -> Vec<Option<f32>> {
-        let is_kept =
-            |minute: &i64| *minute <= self.minute && *minute > self.minute - MINUTES as i64;
+        let is_kept = |minute: &i64| *minute <= self.minute && *minute > self.minute - SPAN;
         let value = |minute: i64| {
             let value = self.values[place(minute)];
             (is_kept(&minute) && value.is_finite()).then_some(value)
         };
-        (now - MINUTES as i64 + 1..=now).map(value).collect()
+        (now - SPAN + 1..=now).map(value).collect()
     }
 }
 
 fn place(minute: i64) -> usize {
-    usize::try_from(minute.rem_euclid(MINUTES as i64)).unwrap_or_default()
+    usize::try_from(minute.rem_euclid(SPAN)).unwrap_or_default()
 }
 
 fn hash(key: &MetricKey) -> u64 {

@@ -194,17 +194,9 @@ struct Group<'a> {
 impl<'a> Group<'a> {
     fn all(snapshot: &'a Snapshot) -> BTreeMap<Id<'a>, Self> {
         let mut all = BTreeMap::<Id<'a>, Self>::new();
-        fn of<'a, 'b>(
-            all: &'b mut BTreeMap<Id<'a>, Group<'a>>,
-            by: &'a Autoscaler,
-        ) -> &'b mut Group<'a> {
-            let group = all.entry((Some(by.kind), &by.namespace, &by.name)).or_default();
-            group.autoscaler = Some(by);
-            group
-        }
         for (key, wanted, entry) in snapshot.iter() {
             for by in &wanted.by {
-                of(&mut all, by).metrics.push((key, wanted, entry));
+                Self::of(&mut all, by).metrics.push((key, wanted, entry));
             }
             if wanted.by.is_empty() {
                 let group = all.entry((None, &key.namespace, &wanted.name)).or_default();
@@ -212,9 +204,15 @@ impl<'a> Group<'a> {
             }
         }
         for (by, problem) in &snapshot.demand().problems {
-            of(&mut all, by).problems.push(problem);
+            Self::of(&mut all, by).problems.push(problem);
         }
         all
+    }
+
+    fn of<'b>(all: &'b mut BTreeMap<Id<'a>, Self>, by: &'a Autoscaler) -> &'b mut Self {
+        let group = all.entry((Some(by.kind), &by.namespace, &by.name)).or_default();
+        group.autoscaler = Some(by);
+        group
     }
 
     fn fits(&self, (_, namespace, name): Id<'_>, filter: &Filter) -> bool {
@@ -343,7 +341,7 @@ mod tests {
             .map(|(key, _)| {
                 let number: usize = key.metric.trim_start_matches("depth.").parse().unwrap();
                 let mut entry = testing::entry(&format!("avg:{}{{*}}", key.metric));
-                if number % 2 == 0 {
+                if number.is_multiple_of(2) {
                     entry.sample = Some(Sample { value: 1.0, at: now() });
                     entry.last = Some((now(), Outcome::Sampled));
                 } else {
