@@ -63,7 +63,7 @@ async fn start(args: Run) -> anyhow::Result<()> {
     let certificates = serving::start_certificates(serving, cluster, expiry, &mut tasks)?;
     let tls = serve::tls::config(&certificates, Arc::new(AnyClient::default()));
     if let Some(external) = &external {
-        page::start(&args.page, page::parts(external), &certificates, &mut tasks)?;
+        page::start(&args.page, page::parts(&args.page, external), &certificates, &mut tasks)?;
     }
     let kube = external.as_ref().map(|external| external.kube.clone());
     let access = serving::start_access(serving, kube, reviews, &mut tasks)?;

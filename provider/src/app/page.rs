@@ -33,13 +33,13 @@ pub(super) struct Parts {
 }
 
 /// Without an election this replica leads; the token is that of the environment.
-pub(super) fn parts(external: &ExternalMetrics) -> Parts {
+pub(super) fn parts(args: &args::Page, external: &ExternalMetrics) -> Parts {
     let leadership = Leadership { role: Role::Leader, ..Leadership::default() };
-    let token = std::env::var(TOKEN).unwrap_or_default();
+    let token = args.status_page_token.clone().unwrap_or_default();
     Parts {
         store: external.api.store.clone(),
         leadership: watch::channel(leadership).1,
-        token: watch::channel(token.into()).1,
+        token: watch::channel(token).1,
         kube: external.kube.clone(),
     }
 }

@@ -1,8 +1,12 @@
 //! The status page.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use clap::Args as ClapArgs;
+use secrecy::SecretString;
 
 /// The status page.
 #[derive(Debug, ClapArgs)]
@@ -19,4 +23,12 @@ pub struct Page {
         value_name = "IP"
     )]
     pub status_page_bind_address: IpAddr,
+    /// The token that opens it
+    #[arg(
+        long,
+        env = "DD_CLUSTER_AGENT_AUTH_TOKEN",
+        value_parser = |token: &str| Ok::<_, Infallible>(SecretString::from(token)),
+        hide = true
+    )]
+    pub status_page_token: Option<SecretString>,
 }
