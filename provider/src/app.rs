@@ -27,6 +27,7 @@ use crate::{
 mod agent;
 mod external;
 mod leading;
+mod page;
 mod serving;
 mod state;
 
@@ -87,6 +88,9 @@ async fn start(args: Run, settings: Settings, recent: Recent) -> anyhow::Result<
         &mut tasks,
     )?;
     let tls = serve::tls::config(&certificates, Arc::new(AnyClient::default()));
+    if let (Some(cluster), Some(external)) = (&cluster, &external) {
+        page::start(&args.page, cluster, external, agent.as_ref(), &certificates, &mut tasks)?;
+    }
     let kube = served.map(|cluster| cluster.kube.clone());
     let access = serving::start_access(serving, kube, reviews, &mut tasks)?;
     let readiness = readiness(external.as_ref(), tasks.stopping.clone());

@@ -12,6 +12,7 @@ pub mod commands;
 mod datadog;
 mod external_metrics;
 pub mod leader_election;
+mod page;
 mod serving;
 
 pub use crate::args::{
@@ -19,6 +20,7 @@ pub use crate::args::{
     datadog::{BadEndpoint, Datadog, Invalid},
     external_metrics::ExternalMetrics,
     leader_election::LeaderElection,
+    page::Page,
     serving::Serving,
 };
 
@@ -79,6 +81,9 @@ pub struct Run {
     /// The port for node agents, other replicas and our own commands.
     #[command(flatten)]
     pub agent: Agent,
+    /// The status page.
+    #[command(flatten)]
+    pub page: Page,
     /// The log.
     #[command(flatten)]
     pub log: Log,

@@ -136,6 +136,8 @@ pub struct ObjectName {
 /// One `DatadogMetric` of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatadogMetricUse {
+    /// Its UID, for Events about it.
+    pub uid: String,
     /// Where its value is in the demand, and in the store while it is active.
     pub key: MetricKey,
     /// `spec.externalMetricName`: set on those that we made ourselves.

@@ -43,6 +43,7 @@ pub mod app;
 pub mod cli;
 pub mod fuzz;
 pub mod metrics;
+pub mod page;
 mod patience;
 mod said;
 pub mod shutdown;

@@ -1,7 +1,7 @@
 //! What the provider tells about itself on `/metrics`.
 
 use std::{
-    sync::{PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -14,18 +14,24 @@ use prometheus_client::{
     encoding::text,
     registry::{Metric, Registry},
 };
+use tokio::sync::watch;
 
 use crate::{
     datadog::Exchange,
+    lead::Leadership,
     metrics::{
         api::{Api, Request},
         datadog::Datadog,
     },
+    query::Ask,
     store::Snapshot,
 };
 
 pub mod api;
 mod datadog;
+mod told;
+
+pub use self::datadog::SHOWN;
 
 /// The metrics and the registry that they are in.
 #[derive(Debug)]
@@ -33,14 +39,15 @@ pub struct Metrics {
     // A std lock: held for a registration or a scrape, never across an await.
     registry: RwLock<Registry>,
     api: Api,
-    datadog: Datadog,
+    datadog: Arc<Datadog>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::default();
         let api = Api::register(&mut registry);
-        let datadog = Datadog::register(&mut registry);
+        let datadog = Arc::<Datadog>::default();
+        registry.register_collector(Box::new(datadog.clone()));
         Self { registry: RwLock::new(registry), api, datadog }
     }
 }
@@ -57,12 +64,24 @@ impl Metrics {
         register(&mut self.registry.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Counts what one question to Datadog took.
-    pub fn datadog_request(&self, exchange: &Exchange) {
-        self.datadog.request(exchange);
+    /// From now on, what only the leader tells is told only while `leadership` says that we lead.
+    pub fn follow(&self, leadership: watch::Receiver<Leadership>) {
+        self.datadog.follow(leadership);
     }
 
-    /// Sets the gauges that describe the store as it is at `now`.
+    /// Counts what one question to Datadog for `asks`, sent `asked_at`, brought.
+    pub fn datadog_request<'a>(
+        &self,
+        exchange: &Exchange,
+        asks: impl Iterator<Item = &'a Ask>,
+        asked_at: Timestamp,
+    ) {
+        let now = Timestamp::now();
+        let took = now.duration_since(asked_at).try_into().unwrap_or_default();
+        self.datadog.request(exchange, asks, took, now);
+    }
+
+    /// What the next scrape describes: the store as it is at `now`.
     pub fn set_external_metrics(&self, snapshot: &Snapshot, now: Timestamp) {
         self.datadog.set(snapshot, now);
     }

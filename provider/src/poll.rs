@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
 use crate::{
-    datadog::{Client, Exchange, batch::Limits},
+    datadog::{Client, Exchange, batch::Limits, coalesce::Unit},
     demand::Demand,
     lead::{Leadership, Permit, Role},
     metrics::Metrics,
@@ -221,7 +221,8 @@ impl Poll {
         let Some(call) = self.calls.remove(&id) else { return };
         match ended {
             Ok((_, Some((asked_at, exchange)))) => {
-                self.metrics.datadog_request(&exchange);
+                let asks = call.units.iter().flat_map(Unit::members);
+                self.metrics.datadog_request(&exchange, asks, asked_at);
                 self.engine.answered(call, exchange, asked_at, Instant::now(), fastrand::f64());
             }
             Ok((_, None)) => self.engine.lost(&call),

@@ -25,6 +25,8 @@ mod status;
 mod statuses;
 mod words;
 
+pub(crate) use self::saying::{reason_of as reason, trouble_word as cause};
+
 /// The reporter of Events, and the field manager of what is applied.
 const MANAGER: &str = "datadog-cluster-agent";
 

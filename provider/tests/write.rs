@@ -220,6 +220,7 @@ fn referenced() -> Demand {
     let mut demand = demand(&["m"]);
     let name = ObjectName { namespace: "default".into(), name: "requests".into() };
     let use_ = DatadogMetricUse {
+        uid: "uid".into(),
         key: key("m"),
         external_metric_name: None,
         active: true,
@@ -345,6 +346,7 @@ async fn the_status_of_an_object_of_our_own_is_that_of_the_metric_of_its_query()
     let name = "dcaautogen-32402d8dfc05cf540928a606d78ed68c0607f7";
     let mut demand = demand(&[metric]);
     let use_ = DatadogMetricUse {
+        uid: "uid".into(),
         key: MetricKey::new("datadog", name, Selector::default()),
         external_metric_name: Some(metric.into()),
         active: false,

@@ -17,6 +17,9 @@ const FLAGS: &str = "--headless --no-sandbox --disable-gpu --disable-quic --no-f
     --disable-background-networking --disable-component-update --disable-sync \
     --disable-dev-shm-usage --remote-debugging-pipe";
 
+/// What the protocol answers where the page of a question is gone, or not there yet.
+const GONE: i64 = -32000;
+
 /// A browser with one page. It ends when this is dropped.
 pub(crate) struct Browser {
     input: ChildStdin,
@@ -53,6 +56,8 @@ impl Browser {
         let target = json!({ "targetId": target["targetId"], "flatten": true });
         let attached = browser.call("Target.attachToTarget", target).await;
         browser.session = attached["sessionId"].as_str().map(str::to_owned);
+        // Servers of tests sign their certificates themselves.
+        browser.call("Security.setIgnoreCertificateErrors", json!({ "ignore": true })).await;
         Some(browser)
     }
 
@@ -66,20 +71,26 @@ impl Browser {
 
     /// The value of a JavaScript expression.
     pub(crate) async fn evaluate(&mut self, expression: &str) -> Value {
-        let params =
-            json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
-        let answer = self.call("Runtime.evaluate", params).await;
+        let answer = self.call("Runtime.evaluate", evaluation(expression)).await;
         assert_eq!(answer["exceptionDetails"], Value::Null, "{expression}");
         answer["result"]["value"].clone()
     }
 
-    /// Waits until a JavaScript expression is true. The page itself looks again and again.
+    /// Waits until a JavaScript expression is true. The page itself looks again and again; where it
+    /// gives way to another page, that one does.
     pub(crate) async fn wait_for(&mut self, expression: &str) {
         let looking = format!(
             "new Promise(done => {{ const look = () => ({expression}) ? done(true) : \
              setTimeout(look, 20); look(); }})"
         );
-        self.evaluate(&looking).await;
+        loop {
+            match self.ask("Runtime.evaluate", evaluation(&looking)).await {
+                Ok(answer) => {
+                    return assert_eq!(answer["exceptionDetails"], Value::Null, "{expression}");
+                }
+                Err(error) => assert_eq!(error["code"], GONE, "{expression}: {error}"),
+            }
+        }
     }
 
     /// Clicks with the mouse into the middle of an element that a JavaScript expression gives.
@@ -104,13 +115,20 @@ impl Browser {
         STANDARD.decode(shot["data"].as_str().unwrap()).unwrap()
     }
 
-    async fn call(&mut self, method: &str, params: Value) -> Value {
-        let called = tokio::time::timeout(PATIENCE, self.call_at_leisure(method, params)).await;
-        assert!(called.is_ok(), "the browser does not answer {method} {}", self.last);
-        called.unwrap()
+    /// The answer to a command of the protocol.
+    pub(crate) async fn call(&mut self, method: &str, params: Value) -> Value {
+        let answer = self.ask(method, params).await;
+        assert!(answer.is_ok(), "{method}: {answer:?}");
+        answer.unwrap()
     }
 
-    async fn call_at_leisure(&mut self, method: &str, params: Value) -> Value {
+    async fn ask(&mut self, method: &str, params: Value) -> Result<Value, Value> {
+        let asked = tokio::time::timeout(PATIENCE, self.ask_at_leisure(method, params)).await;
+        assert!(asked.is_ok(), "the browser does not answer {method} {}", self.last);
+        asked.unwrap()
+    }
+
+    async fn ask_at_leisure(&mut self, method: &str, params: Value) -> Result<Value, Value> {
         self.last += 1;
         let mut message = json!({ "id": self.last, "method": method, "params": params });
         if let Some(session) = &self.session {
@@ -124,11 +142,19 @@ impl Browser {
             assert_eq!(answer.pop(), Some(0), "the browser ended");
             let answer: Value = serde_json::from_slice(&answer).unwrap();
             if answer["id"] == self.last {
-                assert_eq!(answer["error"], Value::Null, "{message}");
-                return answer["result"].clone();
+                let error = &answer["error"];
+                return if error.is_null() {
+                    Ok(answer["result"].clone())
+                } else {
+                    Err(error.clone())
+                };
             }
         }
     }
+}
+
+fn evaluation(expression: &str) -> Value {
+    json!({ "expression": expression, "awaitPromise": true, "returnByValue": true })
 }
 
 fn program() -> Option<PathBuf> {

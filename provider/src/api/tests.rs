@@ -199,10 +199,11 @@ async fn metrics_count_requests_and_tell_valid_from_invalid() {
     let (code, body) = request(&fixture.router, "GET", "/metrics").await;
     assert_eq!(code, 200);
     for line in [
-        "external_metrics{valid=\"true\"} 1",
-        "external_metrics{valid=\"false\"} 0",
-        "external_metrics_api_requests_total{code=\"200\"} 1",
-        "external_metrics_api_requests_total{code=\"404\"} 1",
+        "external_metrics{valid=\"true\",join_leader=\"true\"} 1.0",
+        "external_metrics{valid=\"false\",join_leader=\"true\"} 0.0",
+        "external_metrics_replica{valid=\"true\"} 1",
+        "external_metrics_api_requests_total{handler=\"get\",in_error=\"false\"} 1",
+        "external_metrics_api_requests_total{handler=\"get\",in_error=\"true\"} 1",
         "apiserver_request_total{verb=\"LIST\",resource=\"metric\",code=\"404\"} 1",
         "metrics_apiserver_metric_freshness_seconds_count{group=\"external.metrics.k8s.io\"} 1",
     ] {

@@ -38,7 +38,7 @@ pub(super) struct Opened {
     /// What is known of Services, nodes and namespaces.
     facts: Facts,
     /// The token, as it is now.
-    tokens: watch::Receiver<Token>,
+    pub(super) tokens: watch::Receiver<Token>,
     /// What other replicas are reached with.
     trust: watch::Receiver<Trust>,
     /// Where other replicas reach the port.

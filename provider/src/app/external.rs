@@ -82,6 +82,7 @@ pub(super) async fn start(
     });
     let address = agent.and_then(|agent| agent.address);
     let leading = leading::start(args, kube, &namespace, address, metrics, tasks);
+    metrics.follow(leading.leadership.clone());
     leading::start_writes(&leading, kube, written(settings, &namespace), &store, tasks);
     let (news_sender, news) = mpsc::channel(4);
     let datadog = client.clone();

@@ -23,6 +23,8 @@ use crate::{
 /// What a `DatadogMetric` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Definition {
+    /// The object's UID.
+    pub uid: String,
     /// The query, or what is wrong with it.
     pub raw: Result<Raw, BadDefinition>,
     /// `spec.externalMetricName`: set on those that we made ourselves.
@@ -61,14 +63,17 @@ pub fn read(object: &DynamicObject, values: &Values) -> (ObjectName, Definition)
     let name =
         ObjectName { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
     let always_active = object.annotations().get(ALWAYS_ACTIVE).is_some_and(|it| is_true(it));
+    let uid = object.uid().unwrap_or_default();
     let spec = object.data.get("spec").cloned().unwrap_or_default();
     let definition = match serde_json::from_value::<DatadogMetricSpec>(spec) {
         Ok(spec) => Definition {
+            uid,
             raw: raw(&spec, values),
             external_metric_name: spec.external_metric_name,
             always_active,
         },
         Err(error) => Definition {
+            uid,
             raw: Err(BadDefinition::Spec { error: error.to_string() }),
             external_metric_name: None,
             always_active,
@@ -110,7 +115,7 @@ mod tests {
         let object = serde_json::from_value(json!({
             "apiVersion": "datadoghq.com/v1alpha1",
             "kind": "DatadogMetric",
-            "metadata": {"namespace": "web", "name": "requests", "annotations": annotations},
+            "metadata": {"namespace": "web", "name": "requests", "uid": "1-2-3", "annotations": annotations},
             "spec": spec,
         }))
         .unwrap();
@@ -142,6 +147,7 @@ mod tests {
             window: Some(Duration::from_secs(5400)),
         };
         let expected = Definition {
+            uid: "1-2-3".into(),
             raw: Ok(raw),
             external_metric_name: Some("m".into()),
             always_active: true,

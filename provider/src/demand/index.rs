@@ -175,6 +175,7 @@ impl Index {
                 standing_in.entry(raw.query.as_str()).or_default().push(object);
             }
             let new = DatadogMetricUse {
+                uid: definition.uid.clone(),
                 key,
                 external_metric_name: definition.external_metric_name.clone(),
                 active: wanted.is_some(),

@@ -72,9 +72,11 @@ struct Answered {
     code: u16,
 }
 
+/// The labels of Datadog's agent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Code {
-    code: u16,
+struct Handled {
+    handler: &'static str,
+    in_error: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -91,8 +93,8 @@ pub(super) struct Api {
     duration: Histograms<Answered>,
     freshness: Histograms<Group>,
     /// Under the names of Datadog's agent, of the external metrics API alone.
-    external_requests: Family<Code, Counter>,
-    external_elapsed: Histogram,
+    external_requests: Family<Handled, Counter>,
+    external_elapsed: Histograms<Handled>,
 }
 
 /// From a tenth of a millisecond: an answer comes from memory.
@@ -119,9 +121,9 @@ impl Api {
             external_requests: add(
                 all,
                 "external_metrics_api_requests",
-                "Requests to the external metrics API by HTTP status",
+                "Requests for values of external metrics, by whether they were refused",
             ),
-            external_elapsed: elapsed(),
+            external_elapsed: Family::new_with_constructor(elapsed),
         };
         all.register(
             "apiserver_request_duration_seconds",
@@ -134,8 +136,8 @@ impl Api {
             api.freshness.clone(),
         );
         all.register(
-            "external_metrics_api_elapsed_seconds",
-            "Time to answer a request to the external metrics API",
+            "external_metrics_api_elapsed",
+            "Seconds to answer them",
             api.external_elapsed.clone(),
         );
         api
@@ -146,10 +148,15 @@ impl Api {
         let seconds = took.as_secs_f64();
         self.requests.get_or_create(&answered).inc();
         self.duration.get_or_create(&answered).observe(seconds);
-        if matches!(resource, METRIC | LIST | "apis" | "openapi") {
-            self.external_requests.get_or_create(&Code { code }).inc();
-            self.external_elapsed.observe(seconds);
-        }
+        let handler = match resource {
+            METRIC => "get",
+            LIST => "list",
+            _ => return,
+        };
+        let in_error = if code < 400 { "false" } else { "true" };
+        let labels = Handled { handler, in_error };
+        self.external_requests.get_or_create(&labels).inc();
+        self.external_elapsed.get_or_create(&labels).observe(seconds);
     }
 
     pub(super) fn served(&self, group: &'static str, timestamp: Timestamp, now: Timestamp) {

@@ -74,7 +74,8 @@ impl Links {
 pub(super) fn namesake(use_: &DatadogMetricUse, link: &Link) -> Option<DatadogMetricUse> {
     let external_metric_name = Some(use_.external_metric_name.clone()?);
     let (key, referenced_by) = (link.key.clone(), link.by.clone());
-    Some(DatadogMetricUse { key, external_metric_name, active: true, referenced_by })
+    let uid = use_.uid.clone();
+    Some(DatadogMetricUse { uid, key, external_metric_name, active: true, referenced_by })
 }
 
 /// What to do about one object.

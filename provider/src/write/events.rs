@@ -20,11 +20,11 @@ use kube::{
 use serde_json::json;
 
 use crate::{
-    demand::{Autoscaler, Kind},
     store::Snapshot,
     write::{
         Complaint, Failure, MANAGER, Writer,
         plan::{Plan, Post},
+        saying::Regarding,
     },
 };
 
@@ -116,14 +116,10 @@ fn name(object: &str, now: Timestamp) -> String {
     format!("{}.{time}", object.trim_end_matches(['.', '-']))
 }
 
-fn reference(object: &Autoscaler) -> ObjectReference {
-    let (api_version, kind) = match object.kind {
-        Kind::Hpa => ("autoscaling/v2", "HorizontalPodAutoscaler"),
-        Kind::Wpa => ("datadoghq.com/v1alpha1", "WatermarkPodAutoscaler"),
-    };
+fn reference(object: &Regarding) -> ObjectReference {
     ObjectReference {
-        api_version: Some(api_version.to_owned()),
-        kind: Some(kind.to_owned()),
+        api_version: Some(object.api_version.to_owned()),
+        kind: Some(object.kind.to_owned()),
         name: Some(object.name.clone()),
         namespace: Some(object.namespace.clone()),
         uid: Some(object.uid.clone()).filter(|uid| !uid.is_empty()),

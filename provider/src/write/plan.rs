@@ -11,10 +11,9 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    demand::Autoscaler,
     store::Snapshot,
     write::{
-        saying::{AVAILABLE, State, Topic},
+        saying::{AVAILABLE, Object, Regarding, State, Topic},
         words::words,
     },
 };
@@ -31,7 +30,7 @@ const FORGET: SignedDuration = SignedDuration::from_hours(1);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Post {
     /// The object that it is about.
-    pub(super) object: Autoscaler,
+    pub(super) object: Regarding,
     /// Its `reason`.
     pub(super) reason: &'static str,
     /// The sentence.
@@ -88,7 +87,7 @@ impl Plan {
     pub(super) fn next(&mut self, snapshot: &Snapshot, now: Timestamp) -> Option<Post> {
         self.forget(now);
         let count = Topic::count(snapshot);
-        let mut best: Option<(Rank, usize, Topic<'_>, &Autoscaler, &'static str)> = None;
+        let mut best: Option<(Rank, usize, Topic<'_>, Object<'_>, &'static str)> = None;
         for position in (0..count).map(|step| (self.cursor + step) % count) {
             let Some(topic) = Topic::at(snapshot, position) else { continue };
             let state = topic.state(now);
@@ -149,7 +148,7 @@ impl Plan {
     fn post(
         &self,
         topic: &Topic<'_>,
-        object: &Autoscaler,
+        object: Object<'_>,
         reason: &'static str,
         now: Timestamp,
     ) -> Post {
@@ -159,7 +158,7 @@ impl Plan {
         let again = before
             .filter(|event| event.words == hash(&note))
             .and_then(|event| Some((event.name.clone()?, event.count.saturating_add(1))));
-        let (object, warning) = (object.clone(), reason != AVAILABLE);
+        let (object, warning) = (Regarding::from(object), reason != AVAILABLE);
         Post { object, reason, note, warning, again, topic: id }
     }
 

@@ -93,6 +93,7 @@ fn a_datadog_metric_that_nobody_refers_to_is_refused_with_how_to_have_it_asked()
     let object = ObjectName { namespace: "web".into(), name: "requests".into() };
     let key = |name| testing::key("default", name);
     let used = DatadogMetricUse {
+        uid: "uid".into(),
         key: MetricKey::of(&object),
         external_metric_name: None,
         active: false,

@@ -112,8 +112,8 @@ async fn requests_are_counted_by_kind_and_parts_add_metrics_of_their_own() {
         "apiserver_request_total{verb=\"LIST\",resource=\"metric\",code=\"404\"} 1",
         "apiserver_request_total{verb=\"GET\",resource=\"health\",code=\"200\"} 1",
         "apiserver_request_duration_seconds_count{verb=\"LIST\",resource=\"metric\",code=\"404\"} 1",
-        "external_metrics_api_requests_total{code=\"404\"} 1",
-        "external_metrics_api_elapsed_seconds_count 1",
+        "external_metrics_api_requests_total{handler=\"get\",in_error=\"true\"} 1",
+        "external_metrics_api_elapsed_count{handler=\"get\",in_error=\"true\"} 1",
         "own_total 1",
     ] {
         assert!(text.lines().any(|it| it == line), "{line}\n{text}");

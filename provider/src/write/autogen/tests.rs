@@ -23,6 +23,7 @@ fn world(metrics: &[(&str, &str, &str)], objects: &[(&str, Option<&str>, bool)])
         .iter()
         .map(|(name, external, active)| {
             let use_ = DatadogMetricUse {
+                uid: "uid".into(),
                 key: key("dd", &format!("datadogmetric@dd:{name}")),
                 external_metric_name: external.map(str::to_owned),
                 active: *active,

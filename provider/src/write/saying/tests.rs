@@ -2,10 +2,11 @@ use std::{sync::Arc, time::Duration};
 
 use super::*;
 use crate::{
-    query::{Fallback, resolve::Unresolvable},
+    demand::{Builder, DatadogMetricUse, Raw},
+    query::{Fallback, Overrides, Query, resolve::Unresolvable},
     sample::Sample,
     store::Shortage,
-    testing::{down, entry, key, rejected, snapshot},
+    testing::{down, entry, hpa, key, rejected, snapshot},
 };
 
 fn at(second: i64) -> Timestamp {
@@ -129,4 +130,42 @@ fn a_note_fits_into_an_event() {
     let (_, note) = said(entry, at(0)).unwrap();
     assert_eq!(note.len(), 1024);
     assert!(note.ends_with("ä…"), "{note}");
+}
+
+#[test]
+fn a_datadog_metric_hears_what_the_autoscalers_that_refer_to_it_hear() {
+    let object = ObjectName { namespace: "web".into(), name: "requests".into() };
+    let key = MetricKey::of(&object);
+    let use_ = DatadogMetricUse {
+        uid: "uid-of-requests".into(),
+        key: key.clone(),
+        external_metric_name: None,
+        active: true,
+        referenced_by: vec![],
+    };
+    let source = Source::DatadogMetric(Ok(Raw {
+        query: Query::new("avg:m{*}"),
+        max_age: None,
+        window: None,
+    }));
+    let mut demand = Builder::default();
+    let (name, by) = ("datadogmetric@web:requests".to_owned(), hpa("default", "nginxext"));
+    demand.add(key, name, source, Overrides::default(), by);
+    let mut demand = demand.build();
+    demand.datadog_metrics.insert(object, use_);
+    let entry = Arc::new(with(Outcome::NoSeries));
+    let snapshot = Snapshot::new(Arc::new(demand), &[entry]);
+    let topic = Topic::at(&snapshot, 0).unwrap();
+    let heard: Vec<_> = topic.objects().map(Regarding::from).collect();
+    let lines: Vec<_> =
+        heard.iter().map(|it| format!("{} {it} {}", it.api_version, it.uid)).collect();
+    assert_eq!(
+        lines,
+        [
+            "autoscaling/v2 HorizontalPodAutoscaler default/nginxext uid-of-nginxext",
+            "datadoghq.com/v1alpha1 DatadogMetric web/requests uid-of-requests",
+        ]
+    );
+    let ids: std::collections::HashSet<_> = topic.objects().map(|it| topic.id(it)).collect();
+    assert_eq!(ids.len(), 2);
 }

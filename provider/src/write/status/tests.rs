@@ -14,6 +14,7 @@ fn at(second: i64) -> Timestamp {
 
 fn used(active: bool, by: &[&str]) -> DatadogMetricUse {
     DatadogMetricUse {
+        uid: "uid".into(),
         key: key("default", "datadogmetric@default:dd-metric-0"),
         external_metric_name: None,
         active,
