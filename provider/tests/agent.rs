@@ -54,7 +54,7 @@ impl Port {
     async fn start() -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (tokens, receiver) = watch::channel(token(TOKEN));
-        let certificates = identity::start(&token(TOKEN), Expiry::default()).await.unwrap();
+        let (certificates, _) = identity::start(&token(TOKEN), Expiry::default()).await.unwrap();
         let tls = tls::config(&certificates, Arc::new(NoClientAuth));
         let (map, seen) = watch::channel(ServiceMap::default());
         let facts = Facts {
@@ -155,7 +155,7 @@ async fn node_agents_get_what_datadogs_agent_gives_them() {
         "/api/v1/cluster/id",
         "/nothing/here",
     ] {
-        seen += &format!("{path}\n  {}\n", port.get(path).await);
+        seen.extend([path, "\n  ", &port.get(path).await, "\n"]);
     }
     insta::assert_snapshot!(seen);
     let version: serde_json::Value =

@@ -12,6 +12,7 @@ use http::{Request, Response};
 use jiff::{SignedDuration, Timestamp};
 use kube::client::Body;
 use provider::{
+    agent::token::{self, Token},
     datadog::{Error, RateLimit},
     demand::{Autoscaler, Builder, Kind, MetricKey, Source},
     lead::{Leadership, LeaseView, Role},
@@ -56,7 +57,7 @@ impl Served {
         let router = page::router(Page {
             store: watch::channel(Arc::new(snapshot)).1,
             leadership: watch::channel(leadership()).1,
-            token: watch::channel(TOKEN.to_owned().into()).1,
+            tokens: watch::channel(Token::parse(TOKEN, &token::Source::Variable).unwrap()).1,
             history,
             objects: Objects::new(Some(kube::Client::new(tower::service_fn(apiserver), "default"))),
         });

@@ -3,6 +3,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::{
+    agent::token,
     demand::{Builder, Problem, Source},
     lead::Role,
     query::Overrides,
@@ -23,7 +24,7 @@ fn page(snapshot: Snapshot) -> Page {
     Page {
         store: watch::channel(Arc::new(snapshot)).1,
         leadership: watch::channel(leadership).1,
-        token: watch::channel(TOKEN.to_owned().into()).1,
+        tokens: watch::channel(Token::parse(TOKEN, &token::Source::Variable).unwrap()).1,
         history,
         objects: Objects::new(None),
     }

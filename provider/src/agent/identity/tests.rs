@@ -49,7 +49,7 @@ fn provider() {
 async fn replicas_with_one_token_know_each_other_and_others_get_no_token() {
     provider();
     let (ours, theirs) = (token('a'), token('b'));
-    let certificates = start(&ours, Expiry::default()).await.unwrap();
+    let (certificates, _) = start(&ours, Expiry::default()).await.unwrap();
     let mut replica = serve(&certificates);
     let config = client_config(&ours).await.unwrap();
     assert_eq!(ask(&config, replica.address, &ours).await.unwrap(), "pong");
@@ -93,16 +93,17 @@ async fn a_server_that_does_not_know_the_token_never_sees_it() {
 async fn a_token_that_changes_changes_the_certificate_under_the_running_server() {
     provider();
     let (old, new) = (token('a'), token('c'));
-    let certificates = Arc::new(start(&old, Expiry::default()).await.unwrap());
+    let (certificates, trust) = start(&old, Expiry::default()).await.unwrap();
+    let (certificates, (trust, trusted)) = (Arc::new(certificates), watch::channel(trust));
     let replica = serve(&certificates);
     let (sender, tokens) = watch::channel(old.clone());
     let stop = CancellationToken::new();
     let mut served = certificates.changes();
-    let keeping = tokio::spawn(keep(certificates.clone(), tokens, stop.clone()));
+    let keeping = tokio::spawn(keep(certificates.clone(), trust, tokens, stop.clone()));
     sender.send_replace(new.clone());
     served.changed().await.unwrap();
-    let config = client_config(&new).await.unwrap();
-    assert_eq!(ask(&config, replica.address, &new).await.unwrap(), "pong");
+    let now = trusted.borrow().clone();
+    assert_eq!(ask(&now.tls, replica.address, &now.token).await.unwrap(), "pong");
     let config = client_config(&old).await.unwrap();
     assert!(ask(&config, replica.address, &old).await.is_err());
     stop.cancel();
