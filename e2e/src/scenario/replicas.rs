@@ -37,6 +37,7 @@ pub(super) mod apiserver;
 mod asked;
 pub(super) mod cut;
 pub(super) mod kill;
+mod lag;
 mod lease;
 pub(super) mod pause;
 pub(super) mod state;
@@ -160,6 +161,19 @@ impl<'a> Fleet<'a> {
         let between = |from: Timestamp| next.at.duration_since(from).unsigned_abs();
         let gap = last.map_or_else(|| between(since), |last| between(last.at));
         Ok(Failover { took: between(since), gap, to: next.by })
+    }
+
+    /// Reports what the replicas need.
+    fn memory(&self) -> anyhow::Result<()> {
+        let leader = &self.leader()?.pod;
+        for replica in self.provider.replicas() {
+            let Some(bytes) = self.process(replica)?.peak_memory() else { continue };
+            let role = if replica.pod == *leader { "leader" } else { "follower" };
+            #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+            let mebibytes = bytes as f64 / 1024.0 / 1024.0;
+            self.recorder.fact(format!("peak memory of the {role}"), format!("{mebibytes:.1} MiB"));
+        }
+        Ok(())
     }
 
     /// A client with all rights of a replica's port for the API.

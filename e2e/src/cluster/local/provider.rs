@@ -209,6 +209,7 @@ fn manifests(cluster: &LocalCluster, service_port: u16) -> anyhow::Result<Manife
     provider::point_to_fake(&mut manifests, cluster.fake_url.as_str())?;
     for (variable, value) in [
         ("DD_EXTERNAL_METRICS_PROVIDER_BIND_ADDRESS", "127.0.0.1"),
+        ("DD_CLUSTER_AGENT_BIND_ADDRESS", "127.0.0.1"),
         // Nobody has to learn first that it is gone.
         ("DD_EXTERNAL_METRICS_PROVIDER_SHUTDOWN_DELAY", "0s"),
     ] {

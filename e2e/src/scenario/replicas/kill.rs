@@ -10,7 +10,7 @@ use crate::{
     phase::Recorder,
     scenario::{
         SOME_SYNCS,
-        replicas::{Fleet, REFRESH, asked::by_replica, seconds, trial::Trial},
+        replicas::{Fleet, REFRESH, asked::by_replica, lag, seconds, trial::Trial},
         syncs,
     },
 };
@@ -26,6 +26,8 @@ pub(in crate::scenario) async fn run<C: Cluster>(
 ) -> anyhow::Result<()> {
     let fleet = Fleet::install(cluster, recorder).await?;
     let observer = fleet.at_three().await?;
+    recorder.phase("followers", lag::followers(&fleet)).await?;
+    fleet.memory()?;
 
     let trial = Trial::begin(&fleet, &observer).await?;
     let killed = fleet.leader()?;
