@@ -38,6 +38,7 @@ pub mod app;
 pub mod fuzz;
 pub mod metrics;
 mod patience;
+mod said;
 pub mod shutdown;
 pub mod telemetry;
 

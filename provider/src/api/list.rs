@@ -66,6 +66,10 @@ async fn namespaced(
     client: Client,
 ) -> Result<Response, Status> {
     let Path(namespace) = path?;
+    // `namespaces//externalmetrics`, as with a metric's name.
+    if namespace.is_empty() {
+        return Err(Status::unknown_path());
+    }
     let of_namespace = |key: &MetricKey| key.namespace == namespace;
     let (accepted, items, now) = list(&store, query, &client, of_namespace)?;
     Ok(write(accepted, items, now))

@@ -133,6 +133,7 @@ async fn no_path_leads_out_of_its_place() {
         "/apis/external.metrics.k8s.io/v1beta1/../../../metrics",
         &format!("{version}/namespaces/../../../../metrics"),
         &format!("{version}/namespaces//queue.depth"),
+        &format!("{version}/namespaces//externalmetrics"),
         &format!("{version}/namespaces/%2e%2e/queue.depth"),
         &format!("{version}/namespaces/default%2fqueue.depth"),
         &format!("{version}/namespaces/other%2f..%2fdefault/queue.depth"),

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::authn::{Allowed, HeaderNames, Roots, Trust},
     patience::Patience,
+    said::Said,
 };
 
 const NAMESPACE: &str = "kube-system";
@@ -168,7 +169,7 @@ async fn follow(
                 let last = sender.borrow().as_ref().clone();
                 publish(sender, Trust { known: true, ..last });
             }
-            Err(error) => log.fails(explain(&error)),
+            Err(error) => log.fails(&explain(&error)),
         }
     }
 }
@@ -206,27 +207,24 @@ fn explain(error: &watcher::Error) -> String {
 /// Says everything once.
 #[derive(Debug, Default)]
 struct Log {
-    failure: Option<String>,
+    failure: Said,
     problems: Vec<String>,
 }
 
 impl Log {
     fn works(&mut self) {
-        if self.failure.take().is_some() {
+        if self.failure.clear() {
             tracing::info!("the certificate authorities for callers can be read again");
         }
     }
 
-    fn fails(&mut self, reason: String) {
-        if self.failure.as_ref() == Some(&reason) {
-            tracing::debug!(reason, "the certificate authorities for callers still cannot be read");
-            return;
-        }
-        tracing::warn!(
-            reason,
-            "the certificate authorities for callers cannot be read, trying again"
-        );
-        self.failure = Some(reason);
+    fn fails(&mut self, reason: &str) {
+        self.failure.once(&reason, || {
+            tracing::warn!(
+                reason,
+                "the certificate authorities for callers cannot be read, trying again"
+            );
+        });
     }
 
     fn problems(&mut self, problems: Vec<String>) {

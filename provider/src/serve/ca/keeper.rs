@@ -12,14 +12,17 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::serve::{
-    ca::{
-        Config, make,
-        plan::{Step, plan},
-        state::State,
-        view::View,
+use crate::{
+    said::Said,
+    serve::{
+        ca::{
+            Config, make,
+            plan::{Step, plan},
+            state::State,
+            view::View,
+        },
+        tls::{Certificates, metrics::Which},
     },
-    tls::{Certificates, metrics::Which},
 };
 
 /// The field manager of what is written here: of the bundle and nothing else.
@@ -244,22 +247,5 @@ impl Keeper {
         if self.certificates.serve(leaf.pair) {
             tracing::info!(%until, ca = state.ca.name, "new serving certificate from the own CA");
         }
-    }
-}
-
-/// Says the same thing once, until it is over.
-#[derive(Debug, Default)]
-struct Said(Option<Arc<str>>);
-
-impl Said {
-    fn once(&mut self, what: &str, say: impl FnOnce()) {
-        if self.0.as_deref() != Some(what) {
-            self.0 = Some(what.into());
-            say();
-        }
-    }
-
-    fn clear(&mut self) {
-        self.0 = None;
     }
 }

@@ -101,7 +101,8 @@ struct Reader {
 }
 
 impl Reader {
-    /// The pair, where the files have changed to one that can be used. A few kilobytes of a local file: not worth a thread.
+    /// The pair, where the files have changed to one that can be used. A few kilobytes of local
+    /// files: not worth a thread.
     fn look(&mut self) -> Option<Pair> {
         let content = self.files.content().map_err(|error| error.to_string());
         if self.last.as_ref() == Some(&content) {
