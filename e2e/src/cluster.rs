@@ -17,7 +17,7 @@ pub mod local;
 pub mod pods;
 mod provider;
 mod run_folder;
-mod syncs;
+pub mod syncs;
 
 /// A client that hands on what it is answered. kube's own would try a 503 again, up to 15 times with
 /// longer and longer waits; that of the external metrics API is an answer like any other.

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::guard::{self, Group};
 
 pub mod identity;
+mod signals;
 
 use identity::Identity;
 

@@ -259,14 +259,7 @@ impl Cluster for LocalCluster {
     }
 
     async fn hpa_syncs(&self) -> anyhow::Result<Option<u64>> {
-        let pem = tokio::fs::read(&self.plane.pki().ca).await.context("the authority's file")?;
-        let client = reqwest::Client::builder()
-            .tls_certs_only([reqwest::Certificate::from_pem(&pem)?])
-            .no_proxy()
-            .build()?;
-        let url = self.plane.controller_manager_url().join("metrics")?;
-        let text = client.get(url).send().await?.error_for_status()?.text().await?;
-        Ok(Some(syncs::count(&text)))
+        Ok(Some(syncs::count(&self.controller_manager_metrics().await?)))
     }
 
     async fn provider_peak_memory(&self) -> Option<u64> {

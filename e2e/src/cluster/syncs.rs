@@ -14,6 +14,34 @@ pub(super) fn count(metrics: &str) -> u64 {
     values.sum()
 }
 
+/// The same counts of one HPA controller's work on single metrics, for each action, error and type.
+const METRICS: &str = "horizontal_pod_autoscaler_controller_metric_computation_total{";
+
+/// How often the HPA controller has asked for an external metric.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// All of it.
+    pub all: u64,
+    /// How often it got no value.
+    pub failed: u64,
+}
+
+/// Reads how often external metrics were asked for, and in vain.
+pub(super) fn asked(metrics: &str) -> Asked {
+    let mut asked = Asked::default();
+    for line in metrics.lines().filter(|line| line.starts_with(METRICS)) {
+        let count = line.rsplit_once(' ').and_then(|(_, count)| count.parse::<u64>().ok());
+        let Some(count) = count.filter(|_| line.contains(r#"metric_type="External""#)) else {
+            continue;
+        };
+        asked.all += count;
+        if !line.contains(r#"error="none""#) {
+            asked.failed += count;
+        }
+    }
+    asked
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,5 +56,16 @@ horizontal_pod_autoscaler_controller_reconciliation_duration_seconds_count{actio
 ";
         assert_eq!(count(metrics), 3);
         assert_eq!(count(""), 0);
+    }
+
+    #[test]
+    fn an_external_metric_without_a_value_counts_as_failed() {
+        let metrics = "\
+# TYPE horizontal_pod_autoscaler_controller_metric_computation_total counter
+horizontal_pod_autoscaler_controller_metric_computation_total{action=\"none\",error=\"internal\",metric_type=\"External\"} 2
+horizontal_pod_autoscaler_controller_metric_computation_total{action=\"none\",error=\"none\",metric_type=\"External\"} 40
+horizontal_pod_autoscaler_controller_metric_computation_total{action=\"none\",error=\"internal\",metric_type=\"Resource\"} 9
+";
+        assert_eq!(asked(metrics), Asked { all: 42, failed: 2 });
     }
 }

@@ -40,6 +40,11 @@ impl Identity {
         Stat::of(self.pid).is_some_and(|stat| stat.started == self.started && stat.runs())
     }
 
+    /// Whether it is there and SIGSTOP holds it.
+    pub(crate) fn is_stopped(self) -> bool {
+        Stat::of(self.pid).is_some_and(|stat| stat.started == self.started && stat.state == 'T')
+    }
+
     /// Sends `signal` to exactly this process; `false` when it does not run any more.
     pub fn signal(self, signal: Signal) -> io::Result<bool> {
         let Some(pid) = Pid::from_raw(self.pid) else { return Ok(false) };

@@ -47,7 +47,7 @@ pub(super) async fn run<C: Cluster>(cluster: &C, recorder: &Recorder) -> anyhow:
         cluster.stop_apiserver().await
     };
     recorder.phase("both end", gone).await?;
-    let process = provider.start_with(cluster, kubeconfig)?;
+    let process = provider.start_with(cluster, &kubeconfig)?;
     recorder.phase("alone", alone(&provider, recorder)).await?;
     recorder.phase("kube-apiserver starts", cluster.start_apiserver()).await?;
     recorder.phase("found", found(cluster, &provider, &process, recorder)).await?;

@@ -7,13 +7,16 @@ use tempfile::TempDir;
 use url::Url;
 
 use crate::{
-    cluster::local::{
-        LocalCluster, NAMESPACE, TOKEN_LIFETIME,
-        control_plane::ControlPlane,
-        direct::{Direct, Trust},
-        kubectl::Kubectl,
-        log::Log,
-        token,
+    cluster::{
+        local::{
+            LocalCluster, NAMESPACE, TOKEN_LIFETIME,
+            control_plane::ControlPlane,
+            direct::{Direct, Trust},
+            kubectl::Kubectl,
+            log::Log,
+            token,
+        },
+        syncs,
     },
     load::Connections,
     pki::Pair,
@@ -33,6 +36,31 @@ impl LocalCluster {
     /// Starts kube-apiserver again as it was, and waits until it is ready.
     pub async fn start_apiserver(&self) -> anyhow::Result<()> {
         self.plane.start_apiserver(&self.processes).await
+    }
+
+    /// Kills etcd and leaves everything else running.
+    pub async fn kill_etcd(&self) -> anyhow::Result<()> {
+        self.plane.kill_etcd().await
+    }
+
+    /// Starts etcd again with its data, and waits until it is well.
+    pub async fn start_etcd(&self) -> anyhow::Result<()> {
+        self.plane.start_etcd(&self.processes).await
+    }
+
+    /// How often the HPA controller has asked for an external metric, and in vain.
+    pub async fn asked(&self) -> anyhow::Result<syncs::Asked> {
+        Ok(syncs::asked(&self.controller_manager_metrics().await?))
+    }
+
+    pub(super) async fn controller_manager_metrics(&self) -> anyhow::Result<String> {
+        let pem = tokio::fs::read(&self.plane.pki().ca).await.context("the authority's file")?;
+        let client = reqwest::Client::builder()
+            .tls_certs_only([reqwest::Certificate::from_pem(&pem)?])
+            .no_proxy()
+            .build()?;
+        let url = self.plane.controller_manager_url().join("metrics")?;
+        Ok(client.get(url).send().await?.error_for_status()?.text().await?)
     }
 
     /// The log of kube-controller-manager from here on, which from here on is of this level.

@@ -84,20 +84,25 @@ pub struct ControlPlane {
     kubeconfig: PathBuf,
     pki: Pki,
     controller_manager_url: Url,
-    etcd: Process,
-    apiserver: Apiserver,
+    etcd: Restartable,
+    etcd_health: Url,
+    apiserver: Restartable,
     controllers: [Process; 3],
     started: Vec<Started>,
 }
 
-/// kube-apiserver, which can be started again.
-struct Apiserver {
+/// A program that can be started again.
+struct Restartable {
     launch: Launch,
     // A std lock: held for a clone or a swap, never across an await.
     process: Mutex<Process>,
 }
 
-impl Apiserver {
+impl Restartable {
+    fn new(launch: Launch, process: Process) -> Self {
+        Self { launch, process: Mutex::new(process) }
+    }
+
     /// The one that was started last.
     fn process(&self) -> Process {
         self.process.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -125,7 +130,8 @@ impl ControlPlane {
         let prober = Prober::new(&pki.ca)?;
         let shared = Shared { programs, processes, folder, pki: &pki, timings };
 
-        let (etcd, store) = etcd::start(&shared, [ports.reserve()?, ports.reserve()?])?;
+        let (etcd_launch, store) = etcd::launch(&shared, [ports.reserve()?, ports.reserve()?])?;
+        let etcd = processes.spawn(etcd_launch.clone())?;
         let health = store.join("health")?;
         let mut started = vec![ready(&etcd, || prober.ok(&health)).await?];
 
@@ -147,8 +153,9 @@ impl ControlPlane {
             server,
             kubeconfig,
             controller_manager_url: controllers.controller_manager.1,
-            etcd,
-            apiserver: Apiserver { launch, process: Mutex::new(apiserver) },
+            etcd: Restartable::new(etcd_launch, etcd),
+            etcd_health: health,
+            apiserver: Restartable::new(launch, apiserver),
             controllers: [
                 controllers.controller_manager.0,
                 controllers.scheduler.0,
@@ -193,7 +200,7 @@ impl ControlPlane {
     /// Every process, in the order of their start.
     pub fn processes(&self) -> Vec<Process> {
         let controllers = self.controllers.iter().cloned();
-        [self.etcd.clone(), self.apiserver.process()].into_iter().chain(controllers).collect()
+        [self.etcd.process(), self.apiserver.process()].into_iter().chain(controllers).collect()
     }
 
     /// Ends everything, clients first: a server that goes first would leave them to retry.
@@ -209,7 +216,7 @@ impl ControlPlane {
             .stop(APISERVER_GRACE)
             .await
             .context("cannot end kube-apiserver")?;
-        self.etcd.stop(GRACE).await.context("cannot end etcd")?;
+        self.etcd.process().stop(GRACE).await.context("cannot end etcd")?;
         Ok(())
     }
 }

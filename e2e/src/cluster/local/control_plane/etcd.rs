@@ -2,20 +2,16 @@
 
 use url::Url;
 
-use crate::{
-    cluster::local::control_plane::Shared,
-    ports::Reservation,
-    process::{Launch, Process},
-};
+use crate::{cluster::local::control_plane::Shared, ports::Reservation, process::Launch};
 
 /// In bytes. A run writes some megabytes; one that gets here is broken and must not fill the disk.
 const QUOTA: u32 = 256 << 20;
 
-/// Starts etcd; gives where clients reach it.
-pub(super) fn start(
+/// How etcd is started, and where clients reach it then.
+pub(super) fn launch(
     shared: &Shared<'_>,
     [client, peer]: [Reservation; 2],
-) -> anyhow::Result<(Process, Url)> {
+) -> anyhow::Result<(Launch, Url)> {
     let url = Url::parse(&format!("http://{}", client.address()))?;
     let peer_url = format!("http://{}", peer.address());
     let flag = |name: &str, value: &str| format!("--{name}={value}");
@@ -39,5 +35,5 @@ pub(super) fn start(
     ]);
     client.release();
     peer.release();
-    Ok((shared.processes.spawn(launch)?, url))
+    Ok((launch, url))
 }
