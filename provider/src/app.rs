@@ -80,10 +80,10 @@ async fn start(args: Run, settings: Settings, recent: Recent) -> anyhow::Result<
             None
         }
     };
-    let served = cluster.as_ref().filter(|_| external.is_some());
+    let for_api = cluster.as_ref().filter(|_| external.is_some());
     let certificates = serving::start_certificates(
         serving,
-        served.map(|cluster| (&cluster.kube, cluster.namespace.as_str())),
+        for_api.map(|cluster| (&cluster.kube, cluster.namespace.as_str())),
         expiry,
         &mut tasks,
     )?;
@@ -91,7 +91,7 @@ async fn start(args: Run, settings: Settings, recent: Recent) -> anyhow::Result<
     if let (Some(cluster), Some(external)) = (&cluster, &external) {
         page::start(&args.page, cluster, external, agent.as_ref(), &certificates, &mut tasks)?;
     }
-    let kube = served.map(|cluster| cluster.kube.clone());
+    let kube = for_api.map(|cluster| cluster.kube.clone());
     let access = serving::start_access(serving, kube, reviews, &mut tasks)?;
     let readiness = readiness(external.as_ref(), tasks.stopping.clone());
     let replicas = external.as_ref().map(External::for_replicas);

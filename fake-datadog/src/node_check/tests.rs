@@ -56,6 +56,7 @@ fn the_key_is_absent_from_the_debug_form() {
         api_key: args.api_key.clone(),
         interval: args.interval,
         shared_status_url: None,
+        cluster_agent: None,
     };
     assert!(!format!("{args:?} {config:?}").contains("k3y"));
 }

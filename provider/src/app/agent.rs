@@ -119,7 +119,7 @@ impl Opened {
         let shutdown_delay = args.serving.shutdown_delay;
         // A follower's stream is one request for hours, which counts as idle.
         let limits = Limits { idle: STREAM, age: STREAM, ..Limits::default() };
-        let server = serve::Server { shutdown_delay, limits, ..serve::Server::default() };
+        let server = serve::Server { limits, shutdown_delay, ..serve::Server::default() };
         let guard = Guard::new(&server.limits);
         let parts = Parts { tokens: self.tokens, guard, requests };
         let router = agent::router(parts, [routes::routes(self.facts)].into_iter().chain(others));

@@ -219,7 +219,7 @@ impl Log {
     }
 
     fn fails(&mut self, reason: &str) {
-        self.failure.once(&reason, || {
+        self.failure.once(reason, || {
             tracing::warn!(
                 reason,
                 "the certificate authorities for callers cannot be read, trying again"
