@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 
 use crate::{
-    agent::config,
+    agent::token,
     app,
     args::{Run, commands::CheckConfig},
     cli::paint::Paint,
@@ -16,9 +16,6 @@ use crate::{
     serve::tls::Source,
     telemetry,
 };
-
-/// The fewest characters of the cluster agent's token.
-const TOKEN: usize = 32;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -56,7 +53,7 @@ impl Finding {
 /// All that can be said without asking anybody, and with `--online` what Datadog says of the keys.
 pub(super) async fn all(args: &CheckConfig) -> Vec<Finding> {
     let run = &args.run;
-    let mut findings = vec![log(run), serving(run), token()];
+    let mut findings = vec![log(run), serving(run), token(run).await];
     if !run.external_metrics.enabled {
         findings.push(Finding::warning(
             "external metrics are off, set DD_EXTERNAL_METRICS_PROVIDER_ENABLED=true to serve them",
@@ -127,16 +124,16 @@ fn serving(run: &Run) -> Finding {
     }
 }
 
-fn token() -> Finding {
-    const VARIABLE: &str = "DD_CLUSTER_AGENT_AUTH_TOKEN";
-    let value = config::environment().find(|(name, _)| name == VARIABLE);
-    let length = value.map_or(0, |(_, value)| value.trim().chars().count());
-    match length {
-        0 => Finding::ok(format!("{VARIABLE} is not set: the token is in a file or a Secret")),
-        TOKEN.. => Finding::ok(format!("{VARIABLE} has {length} characters")),
-        _ => Finding::error(&format!(
-            "{VARIABLE} has {length} characters, at least {TOKEN} are needed: `openssl rand -hex 32` makes one"
+/// Without the cluster: what is in a Secret is not read here.
+async fn token(run: &Run) -> Finding {
+    match token::find(&run.agent.token.config(), None).await {
+        Ok(found) => Finding::ok(format!("token in {}: {}", found.source, found.token)),
+        Err(token::Error::Nowhere { .. }) => Finding::ok(format!(
+            "no token in {} or a file: that of the Secret {} counts",
+            token::VARIABLE,
+            run.agent.token.secret
         )),
+        Err(error) => Finding::error(&error),
     }
 }
 
