@@ -112,6 +112,17 @@ pub struct Metric {
     pub fallback: bool,
     /// Why there is no fresh value, in the words of the API.
     pub error: Option<String>,
+    /// The last call that Datadog answered.
+    pub last: Option<Call>,
+}
+
+/// What one call said of a metric.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// When it was made.
+    pub at: Timestamp,
+    /// Why it gave no sample, in the words of the API; nothing where it gave one.
+    pub error: Option<String>,
 }
 
 /// An object that wants a metric.
@@ -292,7 +303,12 @@ impl Metric {
             status.unwrap_or_else(|| answer::not_asked_yet(key)).message().to_owned()
         };
         let sample = fallback.or(entry.sample);
+        let last = entry.last.as_ref().map(|(at, _)| Call {
+            at: *at,
+            error: answer::last_trouble(entry, now).map(|status| status.message().to_owned()),
+        });
         Self {
+            last,
             namespace: key.namespace.clone(),
             name: wanted.name.clone(),
             selector: key.selector.to_string(),

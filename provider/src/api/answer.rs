@@ -68,6 +68,12 @@ pub fn without_value(entry: &Entry, asking: &Asking, now: Timestamp) -> Option<S
     })
 }
 
+/// Why the last answered call gave no sample, whether or not an older one is still fresh.
+pub fn last_trouble(entry: &Entry, now: Timestamp) -> Option<Status> {
+    let (ask, (_, outcome)) = (entry.ask.as_ref().ok()?, entry.last.as_ref()?);
+    (!outcome.is_sample()).then(|| refusal(outcome, ask, entry, now))
+}
+
 /// The words while [`Answer::NotAskedYet`] holds and nobody waits any longer.
 pub fn not_asked_yet(key: &MetricKey) -> Status {
     Status::not_found(format!("Datadog has not answered the first query for {key} yet"))
