@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     demand::{Builder, Claim, Kind, Source},
+    explain::view::View,
     query::{Aggregator, Fallback, Overrides},
     selector::{Operator, Requirement, Selector},
     store::{Outcome, Shortage},
@@ -169,6 +170,18 @@ fn the_json_says_all_and_can_be_read_again() {
     let json = serde_json::to_string_pretty(&status).unwrap();
     insta::assert_snapshot!(json);
     assert_eq!(serde_json::from_str::<Status>(&json).unwrap(), status);
+    // `explain` reads some of it by the same names.
+    let view: View = serde_json::from_str(&json).unwrap();
+    let (seen, told) = (view.external_metrics.unwrap(), status.external_metrics.unwrap());
+    assert_eq!(seen.metrics.len(), told.metrics.len());
+    for (seen, told) in seen.metrics.iter().zip(&told.metrics) {
+        assert_eq!((&seen.query, &seen.error), (&told.query, &told.error));
+        assert_eq!((seen.value, seen.max_age), (told.value, Some(told.max_age)));
+        let call = |at, error: &Option<String>| (at, error.clone());
+        let seen = seen.last.as_ref().map(|it| call(it.at, &it.error));
+        assert_eq!(seen, told.last.as_ref().map(|it| call(it.at, &it.error)));
+    }
+    assert_eq!(seen.problems.len(), told.problems.len());
 }
 
 #[test]
