@@ -61,6 +61,9 @@ async fn start(args: Run, settings: Settings, recent: Recent) -> anyhow::Result<
         reviews.register(registry);
     });
     let mut tasks = Tasks::default();
+    let enabled = args.external_metrics.enabled;
+    // First what is wrong with the settings, then with the surroundings.
+    let client = enabled.then(|| external::client(&args)).transpose()?;
     let cluster = cluster(&args).await?;
     let agent = match agent_listener {
         Some(listener) => {
@@ -69,16 +72,14 @@ async fn start(args: Run, settings: Settings, recent: Recent) -> anyhow::Result<
         }
         None => None,
     };
-    let external = match &cluster {
-        Some(cluster) if args.external_metrics.enabled => {
-            Some(external::start(&args, cluster, agent.as_ref(), &metrics, &mut tasks).await?)
-        }
-        _ => {
-            tracing::info!(
-                "external metrics are off, set DD_EXTERNAL_METRICS_PROVIDER_ENABLED=true to serve them"
-            );
-            None
-        }
+    let external = if let (Some(client), Some(cluster)) = (client, &cluster) {
+        let started = external::start(&args, client, cluster, agent.as_ref(), &metrics, &mut tasks);
+        Some(Box::pin(started).await?)
+    } else {
+        tracing::info!(
+            "external metrics are off, set DD_EXTERNAL_METRICS_PROVIDER_ENABLED=true to serve them"
+        );
+        None
     };
     let for_api = cluster.as_ref().filter(|_| external.is_some());
     let certificates = serving::start_certificates(

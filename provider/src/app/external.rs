@@ -40,10 +40,16 @@ impl External {
     }
 }
 
-/// Starts what reads the demand and what asks Datadog. `agent` is our port for other replicas, where
+/// What asks Datadog. Nobody is asked yet.
+pub(super) fn client(args: &Run) -> anyhow::Result<Client> {
+    Ok(Client::of(args.datadog.endpoints()?, args.datadog.query_timeout)?)
+}
+
+/// Starts what reads the demand and what asks Datadog by `client`. `agent` is our port for other replicas, where
 /// there is one.
 pub(super) async fn start(
     args: &Run,
+    client: Client,
     cluster: &Cluster,
     agent: Option<&Opened>,
     metrics: &Arc<Metrics>,
@@ -51,7 +57,6 @@ pub(super) async fn start(
 ) -> anyhow::Result<External> {
     let settings = &args.external_metrics;
     let endpoint = args.datadog.query_endpoint()?;
-    let client = Client::of(args.datadog.endpoints()?, args.datadog.query_timeout)?;
     let config = polled(settings);
     let kube = &cluster.kube;
     let namespace = own_objects(cluster.clone(), args).namespace;
