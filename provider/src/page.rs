@@ -1,6 +1,6 @@
 //! The status page: what every autoscaler asks for, gets and does, for a browser.
 //!
-//! [`model`] says what is on it (pure), [`view`] writes it as HTML, [`history`] keeps the last hour,
+//! [`model`] says what is on it (pure), `view` writes it as HTML, [`history`] keeps the last hour,
 //! [`objects`] reads the autoscalers on it from kube-apiserver, [`session`] says who may see it.
 //! Nothing here changes anything but a browser's cookie.
 

@@ -264,7 +264,7 @@ pub async fn find(config: &Config, cluster: Option<&Cluster>) -> Result<Found, E
 }
 
 /// As [`find`], but makes the Secret where there is no token anywhere. Where that cannot be done
-/// now, the token is in memory alone until [`follow`] can do it.
+/// now, the token is in memory alone until [`follow()`] can do it.
 pub async fn find_or_create(config: &Config, cluster: Option<&Cluster>) -> Result<Found, Error> {
     if let Some(found) = given(config)? {
         return Ok(found);
