@@ -189,7 +189,7 @@ fn property_test_groups_answer_as_single_queries_do() {
         // Told twice, one series would have a gap, over which a grouped query interpolates.
         let mut told = BTreeSet::new();
         sources.retain(|Source { metric, tags, .. }| {
-            told.insert((metric.clone(), tags.iter().cloned().collect::<BTreeSet<_>>()))
+            told.insert((*metric, tags.iter().cloned().collect::<BTreeSet<_>>()))
         });
         let asks: Vec<Ask> = asks.into_iter().collect();
         runtime.block_on(async {
