@@ -3,6 +3,7 @@
 use std::{future::Future, sync::Arc};
 
 use anyhow::{Context, anyhow};
+use axum::http::Uri;
 use jiff::Timestamp;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::{sync::watch, task::JoinSet};
@@ -64,11 +65,12 @@ async fn start(args: Run, settings: Settings, recent: Recent) -> anyhow::Result<
     let enabled = args.external_metrics.enabled;
     // First what is wrong with the settings, then with the surroundings.
     let client = enabled.then(|| external::client(&args)).transpose()?;
-    let cluster = cluster(&args).await?;
+    let (cluster, server_url) = cluster(&args).await?.unzip();
     let agent = match agent_listener {
         Some(listener) => {
             let own = cluster.clone().map(|cluster| own_objects(cluster, &args));
-            Some(agent::open(listener, &args, own, expiry.clone(), &mut tasks).await?)
+            let url = server_url.as_ref();
+            Some(agent::open(listener, &args, own, url, expiry.clone(), &mut tasks).await?)
         }
         None => None,
     };
@@ -127,14 +129,14 @@ async fn start(args: Run, settings: Settings, recent: Recent) -> anyhow::Result<
     ended
 }
 
-/// The way to kube-apiserver, and the namespace that its configuration names. External metrics
+/// The way to kube-apiserver with the namespace that its configuration names, and where it is. External metrics
 /// need one; without them only the tags of node agents do, so that the port says what it lacks.
-async fn cluster(args: &Run) -> anyhow::Result<Option<Cluster>> {
+async fn cluster(args: &Run) -> anyhow::Result<Option<(Cluster, Uri)>> {
     let made = async {
         let config = kube_config(args).await?;
-        let namespace = config.default_namespace.clone();
+        let (namespace, server) = (config.default_namespace.clone(), config.cluster_url.clone());
         let kube = kube::Client::try_from(config).context("Kubernetes client cannot be made")?;
-        anyhow::Ok(Cluster { kube, namespace })
+        anyhow::Ok((Cluster { kube, namespace }, server))
     };
     match made.await {
         Ok(cluster) => Ok(Some(cluster)),

@@ -19,7 +19,7 @@ mod text;
 pub mod view;
 
 use crate::explain::facts::Facts;
-pub use crate::explain::text::{Style, text};
+pub use crate::explain::text::text;
 
 /// A link of the chain, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -120,7 +120,7 @@ pub struct Step {
     pub because_of: Option<usize>,
     /// The links that would break this one.
     #[serde(skip)]
-    follows: &'static [Link],
+    follows: Vec<Link>,
 }
 
 /// The whole chain.

@@ -42,6 +42,7 @@ pub mod explain;
 pub mod app;
 pub mod cli;
 pub mod fuzz;
+mod hex;
 pub mod metrics;
 pub mod page;
 mod patience;

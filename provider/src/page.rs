@@ -27,6 +27,7 @@ use tokio::sync::watch;
 
 use crate::{
     agent::token::Token,
+    hex::hex,
     lead::Leadership,
     page::{
         history::History,
@@ -137,7 +138,7 @@ fn html(status: StatusCode, document: impl FnOnce(&str) -> Markup) -> Response {
         return (StatusCode::INTERNAL_SERVER_ERROR, "the system has no random numbers\n")
             .into_response();
     }
-    let nonce = session::hex(&random);
+    let nonce = hex(&random);
     let policy = format!(
         "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; \
          frame-ancestors 'none'"

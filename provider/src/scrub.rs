@@ -5,10 +5,11 @@
 //! user and password in URLs, hexadecimal words of the lengths of Datadog's keys and of our token,
 //! private keys in PEM. Rather a harmless word too many than a key too few.
 
-use std::{borrow::Cow, fmt::Write};
+use std::borrow::Cow;
 
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
+
+use crate::hex::fingerprint;
 
 mod words;
 
@@ -79,16 +80,10 @@ pub fn url(text: &str) -> Cow<'_, str> {
 pub fn describe(secret: &str) -> String {
     const GUESSABLE: usize = 16;
     let length = secret.chars().count();
-    let mut text = format!("({length} characters");
-    if length >= GUESSABLE {
-        text.push_str(", fingerprint ");
-        for byte in Sha256::digest(secret.as_bytes()).iter().take(4) {
-            // Writing to a String cannot fail.
-            _ = write!(text, "{byte:02x}");
-        }
+    if length < GUESSABLE {
+        return format!("({length} characters)");
     }
-    text.push(')');
-    text
+    format!("({length} characters, fingerprint {})", fingerprint(secret))
 }
 
 /// Whether what has this name is a secret: the name of an environment variable, a flag, a header, a

@@ -22,9 +22,7 @@ use prometheus_client::{
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
-    agent::token::{self, Token},
-    api::peer::Peer,
-    serve::connection::CloseConnection,
+    agent::token::Token, api::peer::Peer, hex::fingerprint, serve::connection::CloseConnection,
 };
 
 /// At most one line about refusals in this time.
@@ -73,7 +71,7 @@ impl Auth {
         refusals.last = Some(now);
         let others = std::mem::take(&mut refusals.unsaid);
         drop(refusals);
-        let shown = shown.map(|it| (it.len(), token::fingerprint(it)));
+        let shown = shown.map(|it| (it.len(), fingerprint(it)));
         tracing::warn!(
             peer = peer.map(|peer| tracing::field::display(peer.address)),
             reason = refusal.text(),

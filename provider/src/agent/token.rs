@@ -16,7 +16,8 @@ use ring::{
     rand::{SecureRandom, SystemRandom},
 };
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
+
+use crate::hex::{fingerprint, hex};
 
 mod follow;
 mod secret;
@@ -55,14 +56,7 @@ impl Token {
     pub fn random() -> Result<Self, Error> {
         let mut bytes = [0; 32];
         SystemRandom::new().fill(&mut bytes).map_err(|_| Error::NoRandomNumbers)?;
-        let mut text = String::with_capacity(2 * bytes.len());
-        for byte in bytes {
-            // One buffer: what a string leaves behind when it grows is not wiped.
-            for digit in [byte >> 4, byte & 15] {
-                text.push(char::from_digit(digit.into(), 16).unwrap_or('0'));
-            }
-        }
-        Ok(Self(Arc::new(text.into())))
+        Ok(Self(Arc::new(hex(&bytes).into())))
     }
 
     /// Whether `other` is this token. How long that takes tells nothing of it.
@@ -90,13 +84,6 @@ impl Token {
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
-}
-
-/// The first eight hex digits of SHA-256.
-pub fn fingerprint(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    let first = digest.iter().take(4).fold(0_u32, |first, byte| first << 8 | u32::from(*byte));
-    format!("{first:08x}")
 }
 
 impl PartialEq for Token {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{Router, http::Uri};
 use rustls::server::NoClientAuth;
 use tokio::sync::watch;
 
@@ -21,7 +21,7 @@ use crate::{
         service_map,
         token::{self, Cluster, Token},
     },
-    app::{Tasks, kube_config},
+    app::Tasks,
     args::{Agent, Run},
     metrics::Metrics,
     serve::{
@@ -59,12 +59,13 @@ pub(super) fn bind(args: &Agent) -> Result<Option<TcpListener>, serve::BindError
     serve::bind(args.bind_address, args.port, "DD_CLUSTER_AGENT_CMD_PORT").map(Some)
 }
 
-/// Finds or makes the token, and what follows from it. `cluster` is the way to kube-apiserver, and
-/// our namespace.
+/// Finds or makes the token, and what follows from it. `cluster` is the way to kube-apiserver, which
+/// is at `server`, and our namespace.
 pub(super) async fn open(
     listener: TcpListener,
     args: &Run,
     cluster: Option<Cluster>,
+    server: Option<&Uri>,
     expiry: Expiry,
     tasks: &mut Tasks,
 ) -> anyhow::Result<Opened> {
@@ -82,9 +83,9 @@ pub(super) async fn open(
         }
     });
     let port = listener.local_addr()?.port();
-    let address = match args.agent.advertised(port) {
-        Some(address) => Some(address),
-        None => local_address(args).await.map(|ip| SocketAddr::new(ip, port)),
+    let address = match (args.agent.advertised(port), server) {
+        (None, Some(url)) => local_address(url).await.map(|ip| SocketAddr::new(ip, port)),
+        (address, _) => address,
     };
     Ok(Opened { facts, tokens, trust, address, certificates, listener })
 }
@@ -169,9 +170,8 @@ fn start_facts(args: &Run, cluster: Option<Cluster>, tasks: &mut Tasks) -> Facts
     Facts { map, cluster_id: Arc::new(ClusterId::new(cluster)), hostname }
 }
 
-/// Our address towards kube-apiserver, if it can be told.
-async fn local_address(args: &Run) -> Option<IpAddr> {
-    let url = kube_config(args).await.ok()?.cluster_url;
+/// Our address towards kube-apiserver at `url`, if it can be told.
+async fn local_address(url: &Uri) -> Option<IpAddr> {
     let port = url.port_u16().unwrap_or(443);
     let host = url.host()?.trim_matches(['[', ']']).to_owned();
     let remote = tokio::net::lookup_host((host, port)).await.ok()?.next()?;

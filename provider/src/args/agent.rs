@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use crate::agent::token;
 
 /// The token that node agents, replicas and commands share.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Agent")]
 pub struct AgentToken {
     /// Token of the cluster agent, at least 32 characters [default: that of the file, else of the

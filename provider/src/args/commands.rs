@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 use clap_complete::Shell;
-use secrecy::SecretString;
 
-use crate::args::Run;
+use crate::args::{AgentToken, Run};
 
 /// Where the agent's port is, and what opens it.
 #[derive(Debug, Clone, ClapArgs)]
@@ -23,30 +22,10 @@ pub struct Port {
         value_name = "PORT"
     )]
     pub cmd_port: u16,
-    /// The token that the agent has
-    #[arg(
-        long = "cluster-agent-auth-token",
-        env = "DD_CLUSTER_AGENT_AUTH_TOKEN",
-        hide_env_values = true,
-        value_name = "TOKEN"
-    )]
-    pub auth_token: Option<SecretString>,
-    /// File with the token [default: the one that Datadog's agents have, where it is there]
-    #[arg(
-        long = "cluster-agent-auth-token-file",
-        env = "DD_CLUSTER_AGENT_AUTH_TOKEN_FILE",
-        value_name = "FILE"
-    )]
-    pub auth_token_file: Option<PathBuf>,
-    /// Secret with the token, where neither the one nor the other is there
-    #[arg(
-        long = "cluster-agent-token-name",
-        env = "DD_CLUSTER_AGENT_TOKEN_NAME",
-        default_value = "datadogtoken",
-        value_name = "NAME"
-    )]
-    pub token_name: String,
-    /// Namespace of that Secret [default: our own]
+    /// What opens it.
+    #[command(flatten)]
+    pub token: AgentToken,
+    /// Namespace of the Secret with the token [default: our own]
     #[arg(long, env = "DD_KUBE_RESOURCES_NAMESPACE", value_name = "NAMESPACE")]
     pub kube_resources_namespace: Option<String>,
     /// Lease that says which pod leads

@@ -56,11 +56,7 @@ pub struct Agent {
 impl Agent {
     /// Connects to the agent that `args` lead to.
     pub async fn connect(args: &Connect) -> Result<Self, Error> {
-        let config = token::Config {
-            value: args.port.auth_token.clone(),
-            file: args.port.auth_token_file.clone().filter(|file| !file.as_os_str().is_empty()),
-            secret: args.port.token_name.clone(),
-        };
+        let config = args.port.token.config();
         if let Some(cluster) = forward::wanted(args).await? {
             let way = forward::open(args, &cluster).await?;
             let found = token::find(&config, Some(&cluster)).await?;

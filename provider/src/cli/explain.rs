@@ -1,19 +1,15 @@
 //! `explain hpa/NAME`: says why an HPA does or does not scale.
 
-use std::{
-    env,
-    io::{self, IsTerminal},
-    process::ExitCode,
-};
+use std::{env, process::ExitCode};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::Serialize;
 
 use crate::{
     args::commands::{Connect, Explain},
-    cli::connect::Agent,
+    cli::{connect::Agent, paint::Paint},
     explain::{
-        Explanation, Style, explain,
+        Explanation, explain,
         facts::{Facts, Found},
         gather::{Request, gather},
         text,
@@ -43,13 +39,8 @@ pub(super) async fn run(args: &Explain) -> anyhow::Result<ExitCode> {
         }
     };
     let explanation = explain(&facts);
-    let style = if io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none() {
-        Style::Coloured
-    } else {
-        Style::Plain
-    };
     let output = Output { explanation: &explanation, facts: &facts };
-    super::show(args.json, &output, |output| text(output.explanation, style))?;
+    super::show(args.json, &output, |output| text(output.explanation, Paint::of_stdout()))?;
     Ok(ExitCode::from(explanation.exit_code()))
 }
 

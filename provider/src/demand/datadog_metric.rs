@@ -1,8 +1,6 @@
 //! The custom resource `datadoghq.com/v1alpha1 DatadogMetric`, as Datadog's own
 //! (`datadog-operator/api/datadoghq/v1alpha1/datadogmetric_types.go`), with validation.
 
-use std::fmt::Write;
-
 use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
     apimachinery::pkg::apis::meta::v1::Time,
@@ -13,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::query::Query;
+use crate::{hex::hex, query::Query};
 
 /// The annotation that keeps a `DatadogMetric` asked for although no autoscaler refers to it.
 pub const ALWAYS_ACTIVE: &str = "external-metrics.datadoghq.com/always-active";
@@ -108,12 +106,7 @@ pub fn crd() -> CustomResourceDefinition {
 /// gives it (`pkg/clusteragent/autoscaling/externalmetrics/model/utils.go`): 19 bytes of the hash,
 /// because 20 look like an application key and would be scrubbed from logs.
 pub fn autogen_name(query: &Query) -> String {
-    let mut name = "dcaautogen-".to_owned();
-    for byte in &Sha256::digest(query.as_str())[..19] {
-        // Writing to a String cannot fail.
-        _ = write!(name, "{byte:02x}");
-    }
-    name
+    format!("dcaautogen-{}", hex(&Sha256::digest(query.as_str())[..19]))
 }
 
 /// The schema asks for a query, although we read objects that another CRD let in without.

@@ -64,7 +64,7 @@ fn step(link: Link, mark: Mark, finding: impl Into<String>) -> Step {
         finding: one_line(&finding.into()),
         remedy: None,
         because_of: None,
-        follows: &[],
+        follows: Vec::new(),
     }
 }
 
@@ -81,8 +81,9 @@ fn broken(link: Link, finding: impl Into<String>, remedy: impl Into<String>) -> 
 }
 
 impl Step {
-    fn follows(self, follows: &'static [Link]) -> Self {
-        Self { follows, ..self }
+    fn follows(mut self, links: &[Link]) -> Self {
+        self.follows.extend_from_slice(links);
+        self
     }
 
     fn advice(self, remedy: impl Into<String>) -> Self {

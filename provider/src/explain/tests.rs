@@ -1,6 +1,9 @@
 //! A healthy chain, and the same with exactly one thing broken.
 
-use crate::explain::{Explanation, Link, Mark, Style, explain, facts::Facts, text};
+use crate::{
+    cli::paint::Paint,
+    explain::{Explanation, Link, Mark, explain, facts::Facts, text},
+};
 
 mod cases;
 mod fixture;
@@ -22,7 +25,7 @@ fn changed(change: fn(&mut Facts)) -> Explanation {
 fn all_is_well() {
     let explanation = explain(&healthy());
     assert_eq!((explanation.exit_code(), broken_link(&explanation)), (0, None));
-    insta::assert_snapshot!("healthy", text(&explanation, Style::Plain));
+    insta::assert_snapshot!("healthy", text(&explanation, Paint::Plain));
 }
 
 #[test]
@@ -34,7 +37,7 @@ fn the_json_has_the_same() {
 fn each_case_breaks_one_link() {
     for (name, change, link) in CASES {
         let explanation = changed(*change);
-        let text = text(&explanation, Style::Plain);
+        let text = text(&explanation, Paint::Plain);
         assert_eq!(broken_link(&explanation), Some(*link), "{name}:\n{text}");
         assert_eq!(explanation.exit_code(), 1, "{name}");
         let broken = explanation.steps.iter().filter(|step| step.mark == Mark::Broken).count();
@@ -45,13 +48,13 @@ fn each_case_breaks_one_link() {
 /// What of each case differs from the healthy chain.
 #[test]
 fn each_case_in_its_words() {
-    let healthy = text(&explain(&healthy()), Style::Plain);
+    let healthy = text(&explain(&healthy()), Paint::Plain);
     let mut all = String::new();
     for (name, change, _) in CASES {
         all.push_str("# ");
         all.push_str(name);
         all.push('\n');
-        for line in text(&changed(*change), Style::Plain).lines() {
+        for line in text(&changed(*change), Paint::Plain).lines() {
             if !healthy.lines().any(|other| other == line) {
                 all.push_str(line);
                 all.push('\n');
@@ -86,7 +89,7 @@ fn the_documentation_has_each_cases_words() {
 fn what_cannot_be_asked_is_said_and_breaks_nothing() {
     let explanation = changed(cases::nothing_but_the_hpa);
     assert_eq!(explanation.exit_code(), 0);
-    insta::assert_snapshot!("nothing_known", text(&explanation, Style::Plain));
+    insta::assert_snapshot!("nothing_known", text(&explanation, Paint::Plain));
 }
 
 #[test]
@@ -94,7 +97,7 @@ fn a_terminal_gets_colours_and_nothing_that_a_message_smuggles_in() {
     let explanation = changed(|facts| {
         facts.answers = fixture::refusal(503, "Datadog fails at x (HTTP 500: \u{1b}[2Jboo\nbar)");
     });
-    let text = text(&explanation, Style::Coloured);
+    let text = text(&explanation, Paint::Colour);
     assert!(text.contains("\u{1b}[31m✗\u{1b}[0m Calls to Datadog"), "{text}");
     assert!(!text.contains("\u{1b}[2J") && text.contains("[2Jboo bar"), "{text}");
 }
@@ -102,7 +105,7 @@ fn a_terminal_gets_colours_and_nothing_that_a_message_smuggles_in() {
 #[test]
 fn of_several_metrics_the_broken_one_is_named_and_the_largest_wins() {
     let two = changed(cases::two_metrics);
-    insta::assert_snapshot!("two_metrics", text(&two, Style::Plain));
+    insta::assert_snapshot!("two_metrics", text(&two, Paint::Plain));
     let one_broken = changed(|facts| {
         cases::two_metrics(facts);
         facts.answers[1] =

@@ -2,16 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::explain::{Explanation, Mark, Step};
-
-/// Whether the text is for a terminal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
-    /// Without escape sequences.
-    Plain,
-    /// Marks in colour.
-    Coloured,
-}
+use crate::{
+    cli::paint::Paint,
+    explain::{Explanation, Mark, Step},
+};
 
 /// Where the findings begin.
 const COLUMN: usize = 26;
@@ -19,12 +13,12 @@ const COLUMN: usize = 26;
 const SHORT: usize = 96;
 
 /// The text, with a line break at its end.
-pub fn text(explanation: &Explanation, style: Style) -> String {
+pub fn text(explanation: &Explanation, paint: Paint) -> String {
     let mut text = String::new();
     for step in &explanation.steps {
         let title = title(step);
         // Writing to a String cannot fail.
-        _ = write!(text, "{} {title:<COLUMN$}", mark(step.mark, style));
+        _ = write!(text, "{} {title:<COLUMN$}", mark(step.mark, paint));
         match step.because_of.and_then(|cause| explanation.steps.get(cause)) {
             Some(cause) => {
                 let finding = short(&step.finding);
@@ -61,15 +55,11 @@ fn title(step: &Step) -> String {
     }
 }
 
-fn mark(mark: Mark, style: Style) -> String {
-    let (glyph, colour) = match mark {
-        Mark::Ok => ("✓", 32),
-        Mark::Broken => ("✗", 31),
-        Mark::Follows => ("✗", 33),
-        Mark::Unknown => ("–", 33),
-    };
-    match style {
-        Style::Plain => glyph.to_owned(),
-        Style::Coloured => format!("\u{1b}[{colour}m{glyph}\u{1b}[0m"),
+fn mark(mark: Mark, paint: Paint) -> String {
+    match mark {
+        Mark::Ok => paint.good("✓"),
+        Mark::Broken => paint.bad("✗"),
+        Mark::Follows => paint.doubtful("✗"),
+        Mark::Unknown => paint.doubtful("–"),
     }
 }

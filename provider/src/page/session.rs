@@ -8,7 +8,10 @@ use axum::http::{HeaderMap, header::COOKIE};
 use jiff::{SignedDuration, Timestamp};
 use ring::hmac::{HMAC_SHA256, Key, sign, verify};
 
-use crate::api::access::{Token, bearer};
+use crate::{
+    api::access::{Token, bearer},
+    hex::hex,
+};
 
 /// How long a browser is let in.
 const LIFE: SignedDuration = SignedDuration::from_hours(8);
@@ -85,13 +88,6 @@ impl Session {
 /// Never the same text as a token.
 fn signed(end: i64) -> Vec<u8> {
     format!("until {end}").into_bytes()
-}
-
-/// Lower-case digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

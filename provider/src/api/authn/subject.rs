@@ -10,7 +10,7 @@ use x509_parser::{
     x509::X509Name,
 };
 
-use crate::api::user::User;
+use crate::{api::user::User, hex::hex};
 
 /// Kubernetes' own attribute for a user's UID (`k8s.io/apimachinery/pkg/apis/asn1/oid.go`).
 const UID: Oid<'static> = oid!(1.3.6.1.4.1.57683.2);
@@ -73,10 +73,5 @@ impl Subject {
 }
 
 fn credential_id(certificate: &CertificateDer<'_>) -> String {
-    use std::fmt::Write;
-    let mut id = "X509SHA256=".to_owned();
-    for byte in Sha256::digest(certificate) {
-        let _ = write!(id, "{byte:02x}"); // a String takes everything
-    }
-    id
+    format!("X509SHA256={}", hex(&Sha256::digest(certificate)))
 }

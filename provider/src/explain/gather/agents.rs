@@ -1,7 +1,5 @@
 //! The provider's pods, and the node agents beside them.
 
-use std::fmt::Write;
-
 use k8s_openapi::{
     api::{
         apps::v1::{DaemonSet, Deployment as AppsDeployment},
@@ -10,13 +8,13 @@ use k8s_openapi::{
     kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
 use kube::{Api, Client, api::ListParams};
-use sha2::{Digest, Sha256};
 
 use crate::{
     explain::{
         facts::{Deployment, Found, NodeAgent, Pod},
         gather::{OURS, ask, target::is_ready, tidied_all},
     },
+    hex::fingerprint,
     serve::tls,
 };
 
@@ -148,15 +146,8 @@ fn variable(spec: &PodSpec, name: &str) -> Found<String> {
 fn token(spec: &PodSpec) -> Option<String> {
     let variable = find(spec, TOKEN)?;
     if let Some(text) = &variable.value {
-        let mut fingerprint = String::new();
-        for byte in Sha256::digest(text.as_bytes()).iter().take(4) {
-            // Writing to a String cannot fail.
-            _ = write!(fingerprint, "{byte:02x}");
-        }
-        return Some(format!(
-            "a value of {} characters, SHA-256 {fingerprint}…",
-            text.chars().count()
-        ));
+        let (length, fingerprint) = (text.chars().count(), fingerprint(text));
+        return Some(format!("a value of {length} characters, SHA-256 {fingerprint}…"));
     }
     let secret = variable.value_from.as_ref()?.secret_key_ref.as_ref()?;
     Some(format!("Secret {}, key {}", secret.name, secret.key))

@@ -12,7 +12,10 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::explain::{Link, Mark, Style, explain, text};
+use crate::{
+    cli::paint::Paint,
+    explain::{Link, Mark, explain, text},
+};
 
 /// By method and path, without the query.
 type Table = HashMap<String, (u16, Value)>;
@@ -94,7 +97,7 @@ async fn a_refusal_names_the_right_and_ends_nothing() {
     assert!(explanation.works);
     let unknown = explanation.steps.iter().filter(|step| step.mark == Mark::Unknown).count();
     assert_eq!(unknown, explanation.steps.len() - 2, "all but the HPA and its metric");
-    insta::assert_snapshot!(text(&explanation, Style::Plain));
+    insta::assert_snapshot!(text(&explanation, Paint::Plain));
 }
 
 #[tokio::test]

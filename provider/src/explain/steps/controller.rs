@@ -12,14 +12,7 @@ use crate::explain::{
 };
 
 pub(super) fn conditions(facts: &Facts) -> Step {
-    const FOLLOWS: [Link; 13] = [
-        WAY[0],
-        WAY[1],
-        WAY[2],
-        WAY[3],
-        WAY[4],
-        WAY[5],
-        WAY[6],
+    const FOLLOWS: [Link; 6] = [
         Link::Metric,
         Link::Query,
         Link::Calls,
@@ -48,6 +41,7 @@ pub(super) fn conditions(facts: &Facts) -> Step {
                     &format!("describe hpa {name}; it is looked at every 15s, so this may be over"),
                 ),
             )
+            .follows(&WAY)
             .follows(&FOLLOWS);
         }
     }
@@ -73,20 +67,8 @@ fn hint(message: &str) -> Option<&'static str> {
 }
 
 pub(super) fn replicas(facts: &Facts, metrics: &[About<'_>]) -> Step {
-    const FOLLOWS: [Link; 12] = [
-        WAY[0],
-        WAY[1],
-        WAY[2],
-        WAY[3],
-        WAY[4],
-        WAY[5],
-        WAY[6],
-        Link::Metric,
-        Link::Calls,
-        Link::Sample,
-        Link::Answer,
-        Link::ControllerRights,
-    ];
+    const FOLLOWS: [Link; 5] =
+        [Link::Metric, Link::Calls, Link::Sample, Link::Answer, Link::ControllerRights];
     let Some(spec) = &facts.hpa.spec else { return unknown(Link::Replicas, "the HPA has no spec") };
     let status = facts.hpa.status.clone().unwrap_or_default();
     let current = status.current_replicas.unwrap_or(0);
@@ -109,7 +91,7 @@ pub(super) fn replicas(facts: &Facts, metrics: &[About<'_>]) -> Step {
             format!("no value, so nothing to compute: the HPA keeps its {current} replicas");
         let asked = facts.answers.iter().any(|answer| matches!(answer, Found::Is(_)));
         if asked {
-            return broken(Link::Replicas, finding, "see above").follows(&FOLLOWS);
+            return broken(Link::Replicas, finding, "see above").follows(&WAY).follows(&FOLLOWS);
         }
         return unknown(Link::Replicas, finding);
     }

@@ -56,9 +56,9 @@ pub(super) fn calls(facts: &Facts, about: &About<'_>) -> Step {
     let when = last.map(|call| format!("{} ago: ", ago(facts, call.at))).unwrap_or_default();
     if let Some((cause, words)) = about.trouble.filter(|(cause, _)| cause.link() == Link::Calls) {
         let mut step = broken(Link::Calls, format!("{when}{words}"), cause.remedy(about.query()));
-        step.follows = &BEFORE;
+        step.follows = BEFORE.into();
         if cause == Cause::NoSeries && about.needs_service_tag() {
-            step.follows = &[Link::Hpa, Link::Metric, Link::Provider, Link::NodeAgents];
+            step.follows = vec![Link::Hpa, Link::Metric, Link::Provider, Link::NodeAgents];
             step.remedy = step.remedy.map(|remedy| {
                 format!(
                     "{remedy}; the tag kube_service comes from node agents with DD_CLUSTER_AGENT_ENABLED=true \
@@ -133,18 +133,7 @@ pub(super) fn sample(facts: &Facts, about: &About<'_>) -> Step {
 }
 
 pub(super) fn answer(_: &Facts, about: &About<'_>) -> Step {
-    const FOLLOWS: [Link; 10] = [
-        WAY[0],
-        WAY[1],
-        WAY[2],
-        WAY[3],
-        WAY[4],
-        WAY[5],
-        WAY[6],
-        Link::Metric,
-        Link::Calls,
-        Link::Sample,
-    ];
+    const FOLLOWS: [Link; 3] = [Link::Metric, Link::Calls, Link::Sample];
     let Some(answer) = about.answer.get() else {
         return unknown(Link::Answer, super::why(about.answer, "was not asked for"));
     };
@@ -166,5 +155,6 @@ pub(super) fn answer(_: &Facts, about: &About<'_>) -> Step {
             "kubectl get apiservice v1beta1.external.metrics.k8s.io",
         ),
     }
+    .follows(&WAY)
     .follows(&FOLLOWS)
 }

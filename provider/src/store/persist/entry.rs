@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     api::selector,
     demand::{Autoscaler, Kind, MetricKey, Wanted},
+    hex::hex,
     sample::Sample,
     selector::{Operator, Requirement, Selector},
     store::{Entry, Outcome, Snapshot, known::Memory},
@@ -198,15 +199,8 @@ fn datadog_key(by: &Autoscaler, metric: &str) -> Option<String> {
 }
 
 fn hashed_key(key: &MetricKey, wanted: &Wanted) -> String {
-    use std::fmt::Write as _;
     let text = format!("{}\0{}\0{}", key.namespace, key.metric, key.selector);
-    let mut name = format!("{PREFIX}-{}-", kind(wanted));
-    let end = name.len() + DIGITS;
-    for byte in Sha256::digest(text) {
-        let _ = write!(name, "{byte:02x}");
-    }
-    name.truncate(end);
-    name
+    format!("{PREFIX}-{}-{}", kind(wanted), &hex(&Sha256::digest(text))[..DIGITS])
 }
 
 /// What an entry says.
